@@ -1,0 +1,1 @@
+"""The part of the product that runs in the image."""

@@ -1,0 +1,246 @@
+"""Whatever one changes in model.yaml or schema.json, it loads as written or is refused where it was changed."""
+
+import copy
+import dataclasses
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service import spec as spec_module
+from service.errors import BadUsage
+from service.spec import MODELS, ModelSpec, load
+
+Document = dict[str, Any]
+Place = tuple[str | int, ...]
+
+EXAMPLE = MODELS / "customer_value"
+COLUMNS: list[Document] = json.loads((EXAMPLE / "schema.json").read_text())["columns"]
+
+
+def full() -> Document:
+    """The example's model.yaml, with the keys that it leaves out."""
+    document: Document = yaml.safe_load((EXAMPLE / "model.yaml").read_text())
+    document |= {"source": "source", "maximum_bytes_billed": 5000, "secrets": {"API_KEY": "crm-api-key"}, "gates": {}}
+    document["training"]["input"]["format"] = "parquet"
+    document["application"]["input"] = {"uri": "gs://shop-export/purchases.csv"}
+    document["application"]["resources"] = {"cpu": 4, "memory_gib": 12.5}
+    return document
+
+
+FULL = full()
+
+
+def write_model(root: Path, document: Document, columns: list[Document] = COLUMNS) -> Path:
+    """The example's folder with another model.yaml and schema.json."""
+    folder = root / EXAMPLE.name
+    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("tests", "__pycache__"))
+    (folder / "model.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    (folder / "schema.json").write_text(json.dumps({"columns": columns}))
+    return folder
+
+
+def changed(place: Place, value: object) -> Document:
+    """FULL with one value set, or removed when the value is `...`."""
+    document = copy.deepcopy(FULL)
+    at: Any = document
+    for part in place[:-1]:
+        at = at[part]
+    if value is ...:
+        del at[place[-1]]
+    else:
+        at[place[-1]] = value
+    return document
+
+
+def schema_of(name: str) -> Document:
+    schema: Document = json.loads(Path(spec_module.__file__).with_name(name).read_text())
+    return schema
+
+
+def declared_objects(schema: object) -> Iterator[Document]:
+    """Every part of a schema that says which keys an object has; conditions only refine one."""
+    if isinstance(schema, dict):
+        if "properties" in schema and schema.get("type") == "object":
+            yield schema
+        for key, value in schema.items():
+            if key not in ("if", "then"):
+                yield from declared_objects(value)
+
+
+@pytest.mark.parametrize("name", ["model.schema.json", "output.schema.json"])
+def test_the_json_schemas_are_valid_closed_and_described(name: str) -> None:
+    schema = schema_of(name)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    found = list(declared_objects(schema))
+    assert len(found) >= 2
+    for entry in found:
+        assert entry["additionalProperties"] is False, f"unknown keys pass in {entry}"
+        for key, value in entry["properties"].items():
+            target = schema["$defs"][value["$ref"].rpartition("/")[2]] if "$ref" in value else {}
+            assert "description" in value or "description" in target, f"{key} has no description"
+
+
+def filled(document: object, schema: Document, root: Document) -> Any:
+    """A document with the defaults that a JSON Schema declares."""
+    if "$ref" in schema:
+        document = filled(document, root["$defs"][schema["$ref"].rpartition("/")[2]] | {"default": ...}, root)
+    if not isinstance(document, dict):
+        return document
+    document = dict(document)
+    for key, value in schema.get("properties", {}).items():
+        target = root["$defs"][value["$ref"].rpartition("/")[2]] if "$ref" in value else {}
+        default = value.get("default", target.get("default", ...))
+        if key not in document and default is not ...:
+            document[key] = default
+        if key in document:
+            document[key] = filled(document[key], value, root)
+    return document
+
+
+def with_defaults(document: Document) -> Document:
+    """What a document means: the loader must agree with the defaults in its published schema."""
+    document = copy.deepcopy(document)
+    for action, cron in (("training", "0 0 1 * *"), ("application", "0 7 * * *")):
+        document[action]["schedule"] = {"cron": cron} | document[action].get("schedule", {})
+    return dict(filled(document, schema_of("model.schema.json"), schema_of("model.schema.json")))
+
+
+def described(spec: ModelSpec) -> Document:
+    """A loaded model as the document that would say everything."""
+
+    def action(name: str) -> Document:
+        a = spec.actions[name]
+        fresh = (
+            {"column": a.input.fresh_within.column, "days": a.input.fresh_within.days} if a.input.fresh_within else None
+        )
+        given = {"sql": a.input.sql, "uri": a.input.uri, "file": a.input.file, "fresh_within": fresh}
+        return {
+            "input": {k: v for k, v in given.items() if v is not None} | {"format": a.input.format},
+            "reads": list(a.reads),
+            "config": a.config,
+            "schedule": {"cron": a.schedule.cron, "timezone": a.schedule.timezone},
+            "resources": {"cpu": a.cpu, "memory_gib": a.memory_gib},
+            "timeout_seconds": a.timeout_seconds,
+            "max_retries": a.max_retries,
+        }
+
+    keys = ("name", "package", "source", "entity_key", "owner", "triage", "maximum_bytes_billed", "secrets")
+    return {
+        **{key: getattr(spec, key) for key in keys},
+        "output": {"schema": "schema.json"},
+        "gates": {},
+        "training": action("training"),
+        "application": action("application"),
+    }
+
+
+def test_the_defaults_of_the_json_schema_are_those_of_the_loader(tmp_path: Path) -> None:
+    required = {
+        "name": "customer_value",
+        "package": "customer_value",
+        "entity_key": "customer_id",
+        "owner": "team",
+        "triage": "Ask.",
+        "output": {"schema": "schema.json"},
+        "training": {"input": {"sql": "sql/training.sql"}, "reads": [], "config": "training.json"},
+        "application": {"input": {"file": "schema.json"}, "config": "application.json"},
+    }
+    assert described(load(write_model(tmp_path, required))) == with_defaults(required)
+
+
+def places(value: object, at: Place = ()) -> Iterator[Place]:
+    """Every place in a document, the whole excepted."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*at, key)
+        yield from places(item, (*at, key))
+
+
+VALUES = st.one_of(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.sampled_from(
+        [1, 2, 4, 6, 8, 16, 0.75, "0 0 * * 0", "*/5 * * * *", "UTC", "sql/training.sql", "training.json", "csv"]
+    ),
+    st.from_regex(r"[-0-9*/,LH#W?]{1,6}( [-0-9*/,LH#W?]{1,6}){4}", fullmatch=True),
+    st.lists(st.text(max_size=5), max_size=2) | st.dictionaries(st.text(max_size=5), st.none(), max_size=2),
+)
+CHANGES = st.one_of(
+    st.tuples(st.sampled_from(list(places(FULL))), VALUES),
+    st.tuples(st.sampled_from([p for p in places(FULL) if isinstance(p[-1], str)]), st.just(...)),
+    st.tuples(
+        st.tuples(
+            st.sampled_from([p for p in places(FULL) if p[-1] in ("training", "input", "schedule")]), st.text()
+        ).map(lambda pair: (*pair[0], pair[1])),
+        VALUES,
+    ),
+)
+
+
+COLUMN_CHANGES = st.tuples(
+    st.integers(0, len(COLUMNS) - 1),
+    st.sampled_from(["name", "type", "mode", "unit", "description", "minimum", "maximum", "values", "key"]),
+    VALUES | st.sampled_from(["INT64", "STRING", "NULLABLE", "REQUIRED", "Risk", ["low"], [1, 2], ...]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(COLUMN_CHANGES)
+def test_one_change_of_a_column_loads_as_written_or_is_refused_with_its_place(change: tuple[int, str, object]) -> None:
+    index, key, value = change
+    columns = copy.deepcopy(COLUMNS)
+    columns[index][key] = value
+    if value is ...:
+        del columns[index][key]
+    with tempfile.TemporaryDirectory() as root:
+        folder = write_model(Path(root), FULL, columns)
+        try:
+            loaded, text = load(folder).columns, ""
+        except BadUsage as error:
+            loaded, text = (), str(error)
+    if loaded:
+        described = [{k: v for k, v in dataclasses.asdict(column).items() if v is not None} for column in loaded]
+        assert json.loads(json.dumps(described)) == columns
+    else:
+        # A column that changes its name may take another's, or leave the key without a column.
+        places = ["schema.json, columns:"] + [
+            f"schema.json, columns[{i}]" for i in range(len(columns)) if i == index or key == "name"
+        ]
+        assert any(place in text for place in places), text
+
+
+def related(found: str, place: Place) -> bool:
+    """Whether a message's place is the changed place, above it or below it."""
+    spelled = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place).lstrip(".")
+    return (spelled + ".").startswith(found) or found.startswith(spelled)
+
+
+# A wrong file or key is found where it is used: in the columns, or in the file itself.
+ELSEWHERE: list[Place] = [("entity_key",), ("output", "schema"), ("training", "config"), ("application", "config")]
+
+
+@settings(max_examples=300, deadline=None)
+@given(CHANGES)
+def test_one_change_loads_as_written_or_is_refused_with_its_place(change: tuple[Place, object]) -> None:
+    place, value = change
+    document = changed(place, value)
+    with tempfile.TemporaryDirectory() as root:
+        folder = write_model(Path(root), document)
+        try:
+            spec, text = load(folder), ""
+        except BadUsage as error:
+            spec, text = None, str(error)
+    if spec:
+        assert described(spec) == with_defaults(document), f"{place} = {value!r} was lost"
+    else:
+        found = re.findall(r"model\.yaml, ((?:.|\n)*?): ", text)
+        assert place in ELSEWHERE or any(related(f, place) for f in found), f"{place} = {value!r}: {text}"
