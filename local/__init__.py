@@ -1,0 +1,1 @@
+"""The local cloud: loopback servers that answer as Google Cloud does."""

@@ -1,0 +1,41 @@
+"""Instants as Google's APIs write them: RFC 3339 in UTC, with up to nanoseconds."""
+
+import re
+from datetime import UTC, datetime
+
+_FORM = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[Tt](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2}))?")
+
+
+def now() -> str:
+    """The present instant, with microseconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def normal(text: str) -> str:
+    """One spelling per instant, UTC with nine decimals, so that comparing texts compares instants.
+
+    A bare date is its midnight.
+
+    Raises:
+        ValueError: not an RFC 3339 instant or date.
+    """
+    match = _FORM.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is not a time such as 2024-05-01T12:30:00Z")
+    date, time, fraction, zone = match.groups()
+    offset = "+00:00" if zone in (None, "Z", "z") else zone
+    moment = datetime.fromisoformat(f"{date}T{time or '00:00:00'}{offset}").astimezone(UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{(fraction or '').ljust(9, '0')}Z"
+
+
+def shortest(text: str) -> str:
+    """An instant as protobuf's JSON writes it: 0, 3, 6 or 9 decimals, as many as needed."""
+    whole, _, fraction = normal(text).removesuffix("Z").partition(".")
+    while fraction.endswith("000"):
+        fraction = fraction[:-3]
+    return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
+
+
+def seconds_between(start: str, end: str) -> float:
+    """How long it took, from two instants of `now`."""
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()

@@ -1,0 +1,175 @@
+"""GoogleSQL's text formats: FORMAT, FORMAT_DATE and its kin, PARSE_DATE and its kin, written for DuckDB.
+
+A format must be a literal; an element that DuckDB has no counterpart for is refused by name.
+"""
+
+import re
+
+from sqlglot import exp
+
+from local.warehouse.statements import unsupported
+from local.warehouse.types import kind
+
+NUMERIC_SCALE = 9
+SPEC = re.compile(r"%(?P<flags>[-+ #0']*)(?P<width>\d*)(?P<precision>\.\d+)?(?P<kind>[a-zA-Z%])")
+ELEMENT = re.compile(r"%(-?[A-DF-Za-z%]|E[a-zA-Z]|E\d?[a-zA-Z]|E\*S)")
+
+# Elements that DuckDB's strftime writes the same way, under its name for them.
+SAME = {e: f"%{e}" for e in ("a", "A", "b", "B", "d", "H", "I", "j", "m", "M", "p", "S", "u", "U", "w", "W", "y", "Y",
+                             "G", "V", "f", "-H", "-I", "-m", "-M", "-S", "-j", "%")}  # fmt: skip
+SAME |= {
+    "h": "%b", "R": "%H:%M", "D": "%m/%d/%y", "x": "%m/%d/%y", "F": "%Y-%m-%d", "T": "%H:%M:%S", "X": "%H:%M:%S",
+    "E4Y": "%Y", "E3S": "%S.%g", "E6S": "%S.%f", "n": "\n", "t": "\t",
+}  # fmt: skip
+# Elements of FORMAT that need an expression; x is a TIMESTAMP.
+COMPUTED = {
+    "s": "CAST(CAST(epoch({x}) AS BIGINT) AS VARCHAR)",
+    "Q": "CAST(quarter({x}) AS VARCHAR)",
+    "-d": "lpad(CAST(day({x}) AS VARCHAR), 2, ' ')",
+    "e": "lpad(CAST(day({x}) AS VARCHAR), 2, ' ')",
+    "k": "lpad(CAST(hour({x}) AS VARCHAR), 2, ' ')",
+    "l": "lpad(strftime({x}, '%-I'), 2, ' ')",
+    "P": "lower(strftime({x}, '%p'))",
+    "C": "lpad(CAST(year({x}) // 100 AS VARCHAR), 2, '0')",
+    "g": "lpad(CAST(isoyear({x}) % 100 AS VARCHAR), 2, '0')",
+    "c": "strftime({x}, '%a %b ') || lpad(CAST(day({x}) AS VARCHAR), 2, ' ') || strftime({x}, ' %H:%M:%S %Y')",
+    "E*S": "rtrim(rtrim(strftime({x}, '%S.%f'), '0'), '.')",
+}
+# Only right in UTC.
+ZONED = {"z": "'+0000'", "Z": "'UTC'", "Ez": "'+00:00'"}
+PARSED = SAME | {
+    "Ez": "%z",
+    "z": "%z",
+    "Z": "%Z",
+    "E*S": "%S.%f",
+    "e": "%-d",
+    "-d": "%-d",
+    "k": "%-H",
+    "c": "%a %b %d %H:%M:%S %Y",
+}
+
+
+def _sql(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _raw(sql: str) -> exp.Expr:
+    """A DuckDB expression as it stands; parsed so that it can be part of a tree."""
+    from sqlglot import parse_one  # noqa: PLC0415
+
+    return parse_one(sql, dialect="duckdb")
+
+
+def _literal(node: exp.Expr, function: str) -> str:
+    if not isinstance(node, exp.Literal) or not node.is_string:
+        raise unsupported(f"{function} with a format that is not a literal")
+    return node.name
+
+
+def _pieces(format: str) -> list[tuple[str, bool]]:
+    """The text of a format and its elements, in order; True marks an element."""
+    pieces, end = [], 0
+    for match in ELEMENT.finditer(format):
+        if match.start() > end:
+            pieces.append((format[end : match.start()], False))
+        pieces.append((match[1], True))
+        end = match.end()
+    return pieces + ([(format[end:], False)] if end < len(format) else [])
+
+
+def strftime_call(value: exp.Expr, format: exp.Expr, zone: exp.Expr | None) -> exp.Expr:
+    """FORMAT_DATE, FORMAT_TIMESTAMP, FORMAT_DATETIME, FORMAT_TIME.
+
+    Raises:
+        CloudError: 400 naming an element that is not supported.
+    """
+    x = value.sql("duckdb")
+    if isinstance(value, exp.TsOrDsToTime) or kind(value) == "TIME":
+        x = f"(DATE '1970-01-01' + {x})"
+    elif zone is not None:
+        inner = value.this.sql("duckdb") if isinstance(value, exp.TsOrDsToTimestamp) else x
+        x = f"timezone({zone.sql('duckdb')}, CAST({inner} AS TIMESTAMPTZ))"
+    x = f"CAST({x} AS TIMESTAMP)"
+    parts: list[str] = []
+    plain = ""
+    for piece, is_element in _pieces(_literal(format, "FORMAT_DATE")):
+        if not is_element or piece in SAME:
+            plain += SAME[piece] if is_element else piece
+            continue
+        computed = COMPUTED.get(piece) or (ZONED.get(piece) if zone is None else None)
+        if computed is None:
+            raise unsupported(f"the format element %{piece}" + (" with a time zone" if piece in ZONED else ""))
+        parts += [f"strftime({x}, {_sql(plain)})"] if plain else []
+        parts.append(computed.format(x=x))
+        plain = ""
+    parts += [f"strftime({x}, {_sql(plain)})"] if plain or not parts else []
+    return _raw(" || ".join(parts))
+
+
+def parse_call(value: exp.Expr, format: exp.Expr, target: str, zone: exp.Expr | None) -> exp.Expr:
+    """PARSE_DATE, PARSE_TIMESTAMP, PARSE_DATETIME, PARSE_TIME.
+
+    Raises:
+        CloudError: 400 naming an element that is not supported.
+    """
+    wanted = ""
+    for piece, is_element in _pieces(_literal(format, "PARSE_DATE")):
+        if is_element and piece not in PARSED:
+            raise unsupported(f"the format element %{piece} in PARSE")
+        wanted += PARSED[piece] if is_element else piece
+    text = value.sql("duckdb")
+    if "%Y" not in wanted and "%y" not in wanted:
+        wanted, text = f"%Y {wanted}", f"'1970 ' || {text}"  # DuckDB's default year is 1900
+    parsed = f"strptime({text}, {_sql(wanted)})"
+    if zone is not None:
+        parsed = f"timezone({zone.sql('duckdb')}, {parsed})"
+    return _raw(f"CAST({parsed} AS {target})")
+
+
+def format_call(format: exp.Expr, values: list[exp.Expr]) -> exp.Expr:
+    """FORMAT: printf for numbers and text, %t and %T for values of any type.
+
+    Raises:
+        CloudError: 400 for a specifier that is not supported, or values that do not fit their number.
+    """
+    text, end, parts, used = _literal(format, "FORMAT"), 0, [], 0
+    for match in SPEC.finditer(text):
+        parts += [_sql(text[end : match.start()])] if match.start() > end else []
+        end = match.end()
+        if match["kind"] == "%":
+            parts.append("'%'")
+            continue
+        if used >= len(values):
+            raise unsupported(f"FORMAT {text!r} with {len(values)} values: too few for its specifiers")
+        parts.append(_formatted(match, values[used]))
+        used += 1
+    if used != len(values):
+        raise unsupported(f"FORMAT {text!r} with {len(values)} values for {used} specifiers")
+    parts += [_sql(text[end:])] if end < len(text) else []
+    return _raw(" || ".join(parts) or "''")
+
+
+def _formatted(spec: re.Match[str], value: exp.Expr) -> str:
+    x, letter = value.sql("duckdb"), spec["kind"]
+    if "'" in spec["flags"]:
+        if letter not in "di" or spec["width"]:
+            raise unsupported(f"the format specifier {spec[0]}")
+        return f"format('{{:,}}', CAST({x} AS BIGINT))"
+    head = f"%{spec['flags']}{spec['width']}{spec['precision'] or ''}"
+    if letter in "dioxXu":
+        return f"printf({_sql(head + ('d' if letter in 'iu' else letter))}, CAST({x} AS BIGINT))"
+    if letter in "fFeEgG":
+        written = f"printf({_sql(head + letter)}, CAST({x} AS DOUBLE))"
+        scale = int((spec["precision"] or ".6")[1:])
+        if letter in "fF" and scale <= NUMERIC_SCALE and not spec["flags"] and not spec["width"]:
+            # A NUMERIC is written exactly, which a DOUBLE could not be.
+            exact = f"CAST(TRY_CAST({x} AS DECIMAL(38, {scale})) AS VARCHAR)"
+            return f"CASE WHEN typeof({x}) LIKE 'DECIMAL%' THEN {exact} ELSE {written} END"
+        return written
+    if letter in "st":
+        written = x if kind(value) == "STRING" else f"bq_string({x})"
+        return f"printf({_sql(head + 's')}, {written})"
+    if letter == "T":
+        quoted = {"STRING": "'\"' || {x} || '\"'", "DATE": "'DATE \"' || CAST({x} AS VARCHAR) || '\"'"}
+        return f"({quoted.get(kind(value) or '', 'bq_string({x})').format(x=x)})"
+    raise unsupported(f"the format specifier {spec[0]}")

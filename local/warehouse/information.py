@@ -1,0 +1,116 @@
+"""INFORMATION_SCHEMA: views over the catalogue, made as temporary tables when a query names one."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from local.warehouse.catalog import Catalog
+from local.warehouse.database import bound, new_name, quoted
+from local.warehouse.partitions import Partitioning
+from local.warehouse.schema import Field, mode_of, sql_type
+from local.warehouse.sizes import Sizes
+from local.warehouse.statements import unsupported
+
+Row = tuple[Any, ...]
+S, I, T = "VARCHAR", "BIGINT", "TIMESTAMPTZ"
+KINDS = {"TABLE": "BASE TABLE", "VIEW": "VIEW"}
+
+
+def _tables(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
+    for t in catalog.tables(project, dataset):
+        kind = KINDS[t.resource["type"]]
+        insertable = "YES" if t.view is None else "NO"
+        yield project, dataset, t.ref.table, kind, insertable, "NO", "NO", int(t.resource["creationTime"])
+
+
+def _columns(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
+    for t in catalog.tables(project, dataset):
+        partitioning = Partitioning.of(t)
+        clustered = [c.lower() for c in t.resource.get("clustering", {}).get("fields", [])]
+        for position, f in enumerate(t.fields, 1):
+            name = f["name"]
+            partitions = "YES" if partitioning and partitioning.column.lower() == name.lower() else "NO"
+            cluster = clustered.index(name.lower()) + 1 if name.lower() in clustered else None
+            nullable = "NO" if mode_of(f) == "REQUIRED" else "YES"
+            head = (project, dataset, t.ref.table, name, position, nullable, sql_type(f))
+            yield *head, "NEVER", "NO", "NO", partitions, cluster, "NULL", "NULL"
+
+
+def _field_paths(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
+    def paths(prefix: str, fields: list[Field]) -> Iterator[tuple[str, Field]]:
+        for f in fields:
+            yield prefix + f["name"], f
+            yield from paths(f"{prefix}{f['name']}.", f.get("fields", []))
+
+    for t in catalog.tables(project, dataset):
+        for path, f in paths("", t.fields):
+            yield project, dataset, t.ref.table, path.split(".")[0], path, sql_type(f), f.get("description"), "NULL"
+
+
+def _partitions(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
+    sizes = Sizes()
+    for t in catalog.tables(project, dataset):
+        partitioning = Partitioning.of(t)
+        modified = int(t.resource["lastModifiedTime"])
+        if t.physical is None:
+            continue
+        if partitioning is None:
+            rows, size = sizes.of(catalog.cursor, t)
+            yield project, dataset, t.ref.table, None, rows, size, modified, "ACTIVE"
+            continue
+        ids = catalog.cursor.execute(f"SELECT DISTINCT {partitioning.id_sql} FROM {t.physical} ORDER BY 1").fetchall()
+        for (partition,) in ids:
+            rows, size = sizes.of(catalog.cursor, t, f"{partitioning.id_sql} = '{partition}'")
+            yield project, dataset, t.ref.table, partition, rows, size, modified, "ACTIVE"
+
+
+def _views(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
+    for t in catalog.tables(project, dataset):
+        if t.view is not None:
+            yield project, dataset, t.ref.table, t.view, None, "YES"
+
+
+def _schemata(catalog: Catalog, project: str, _dataset: str) -> Iterator[Row]:
+    for d in catalog.datasets(project):
+        name = d["datasetReference"]["datasetId"]
+        if not name.startswith("_"):
+            yield project, name, None, int(d["creationTime"]), int(d["lastModifiedTime"]), d["location"]
+
+
+_TABLE = [("table_catalog", S), ("table_schema", S), ("table_name", S)]
+# View: its columns as documented (those that this warehouse knows), and its rows. Times are in milliseconds here.
+VIEWS: dict[str, tuple[list[tuple[str, str]], Callable[[Catalog, str, str], Iterator[Row]]]] = {
+    "TABLES": ([*_TABLE, ("table_type", S), ("is_insertable_into", S), ("is_typed", S), ("is_change_history_enabled", S),
+                ("creation_time", T)], _tables),
+    "COLUMNS": ([*_TABLE, ("column_name", S), ("ordinal_position", I), ("is_nullable", S), ("data_type", S),
+                 ("is_generated", S), ("is_hidden", S), ("is_system_defined", S), ("is_partitioning_column", S),
+                 ("clustering_ordinal_position", I), ("collation_name", S), ("column_default", S)], _columns),
+    "COLUMN_FIELD_PATHS": ([*_TABLE, ("column_name", S), ("field_path", S), ("data_type", S), ("description", S),
+                            ("collation_name", S)], _field_paths),
+    "PARTITIONS": ([*_TABLE, ("partition_id", S), ("total_rows", I), ("total_logical_bytes", I), ("last_modified_time", T),
+                    ("storage_tier", S)], _partitions),
+    "VIEWS": ([*_TABLE, ("view_definition", S), ("check_option", S), ("use_standard_sql", S)], _views),
+    "SCHEMATA": ([("catalog_name", S), ("schema_name", S), ("schema_owner", S), ("creation_time", T),
+                  ("last_modified_time", T), ("location", S)], _schemata),
+}  # fmt: skip
+
+
+def materialised(catalog: Catalog, parts: list[str]) -> str:
+    """The name of a temporary table with the rows of a view.
+
+    Args:
+        parts: project, dataset (for views of a dataset), name of the view.
+    """
+    project, dataset, view = parts[0], parts[1] if len(parts) > 2 else "", parts[-1]
+    if view not in VIEWS or dataset.lower().startswith("region-") or (not dataset and view != "SCHEMATA"):
+        raise unsupported(f"INFORMATION_SCHEMA.{view}" + (f" of {dataset}" if dataset else " of a project"))
+    columns, rows = VIEWS[view]
+    if dataset:
+        catalog.dataset(project, dataset)
+    name = new_name(catalog.cursor)
+    definitions = ", ".join(f"{quoted(c)} {kind}" for c, kind in columns)
+    catalog.cursor.execute(f"CREATE TEMP TABLE {name} ({definitions})")
+    marks = ", ".join("make_timestamp(? * 1000)::TIMESTAMPTZ" if kind == T else "?" for _, kind in columns)
+    found = [bound(f"({marks})", *row) for row in rows(catalog, project, dataset)]
+    if found:
+        catalog.cursor.execute(f"INSERT INTO {name} VALUES {', '.join(found)}")
+    return name

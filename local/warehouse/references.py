@@ -1,0 +1,154 @@
+"""Names in a statement: tables found in the catalogue, views put in their place, INFORMATION_SCHEMA made on the spot.
+
+After this a statement names only DuckDB tables. Columns are DuckDB's to resolve.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from local.warehouse import information
+from local.warehouse.catalog import Catalog, Ref, Table
+from local.warehouse.parameters import Parameters
+from local.warehouse.statements import invalid, parse, place_of, unsupported
+
+MAX_DEPTH = 16  # https://cloud.google.com/bigquery/quotas#view_limits
+REFUSED_PARTS = {
+    "version": "FOR SYSTEM_TIME AS OF", "when": "FOR SYSTEM_TIME AS OF", "pivots": "PIVOT and UNPIVOT",
+    "changes": "CHANGES", "hints": "table hints", "rows_from": "ROWS FROM",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """What a query is run with: whose it is, what it may leave out, and the state of the catalogue it sees."""
+
+    catalog: Catalog
+    project: str
+    caller: str
+    location: str | None = None  # None: nothing is said of where tables must lie
+    default_dataset: tuple[str, str] | None = None
+    parameters: Parameters = field(default_factory=lambda: Parameters(None))
+    variables: Mapping[str, exp.Expr] = field(default_factory=dict)
+
+    def ref(self, node: exp.Table) -> Ref:
+        """The table that a name means, with the default project and dataset where it leaves them out.
+
+        Raises:
+            CloudError: 400 for a name that cannot be a table's.
+        """
+        parts = [str(p.name) for p in node.parts]
+        if any(p.endswith("*") for p in parts):
+            raise unsupported(f"wildcard tables ({'.'.join(parts)})")
+        if len(parts) == 1 and self.default_dataset is None:
+            raise invalid(f'Table "{parts[0]}" must be qualified with a dataset (e.g. dataset.table){place_of(node)}.')
+        if "$" in parts[-1]:
+            raise unsupported(f"partition decorators in a query ({parts[-1]}); filter on the partitioning column")
+        project, dataset = self.default_dataset or (self.project, "")
+        defaults = [project if len(parts) == 1 else self.project, dataset]
+        names = [*defaults[: max(0, 3 - len(parts))], *parts][-3:]
+        return Ref(*names)
+
+
+def resolve(session: Session, tree: exp.Expr) -> list[Table]:
+    """Replace every table name, in place.
+
+    Returns:
+        The tables whose rows the statement reads, views opened.
+
+    Raises:
+        CloudError: 404 for a table that is not there, 400 for what cannot be read.
+    """
+    session.parameters.put(tree)
+    found: list[Table] = []
+    _resolve(session, tree, found, 0)
+    return list({t.physical: t for t in found}.values())
+
+
+def _resolve(session: Session, tree: exp.Expr, found: list[Table], depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise invalid("Exceeded maximum number of nested views")
+    for node in list(tree.find_all(exp.Table)):
+        if "resolved" in node.meta or is_cte(node):
+            continue
+        if not isinstance(node.this, exp.Identifier):
+            raise unsupported(f"the table function {node.this.sql('bigquery')}")
+        for part, construct in REFUSED_PARTS.items():
+            if node.args.get(part):
+                raise unsupported(construct)
+        if re.search(r"(^|\.)INFORMATION_SCHEMA\.", ".".join(p.name for p in node.parts), re.IGNORECASE):
+            _point(
+                node, information.materialised(session.catalog, _information_parts(session, node)), node.parts[-1].name
+            )
+            continue
+        table = session.catalog.table(session.ref(node), location=session.location)
+        if table.view is not None:
+            _open_view(session, node, table, found, depth)
+        elif table.physical is None:
+            raise invalid(f"Table {table.ref} does not have a schema.")
+        else:
+            found.append(table)
+            _point(node, table.physical, table.ref.table)
+            node.meta["table"] = table
+
+
+def _information_parts(session: Session, node: exp.Table) -> list[str]:
+    parts = ".".join(p.name for p in node.parts).split(".")
+    before = [p for p in parts[:-2]]
+    if len(before) == 0 and session.default_dataset:
+        before = list(session.default_dataset)
+    return [*([session.project] if len(before) < 2 else []), *before, parts[-1].upper()]
+
+
+def _point(node: exp.Table, physical: str, name: str) -> None:
+    """Make a table node name a DuckDB table, under the alias that the query knows it by."""
+    if not node.alias:
+        node.set("alias", exp.TableAlias(this=exp.to_identifier(name.split(".")[-1], quoted=True)))
+    node.set("this", exp.to_identifier(physical, quoted=True))
+    node.set("db", None)
+    node.set("catalog", None)
+    node.meta["resolved"] = True
+
+
+def _open_view(session: Session, node: exp.Table, view: Table, found: list[Table], depth: int) -> None:
+    tree = parse(view.view or "")
+    inner = Session(catalog=session.catalog, project=view.ref.project, caller=session.caller, location=session.location)
+    _resolve(inner, tree, found, depth + 1)
+    alias = node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(view.ref.table, quoted=True))
+    subquery = exp.Subquery(this=tree, alias=alias.copy(), joins=node.args.get("joins"))
+    node.replace(subquery)
+
+
+def is_cte(node: exp.Table) -> bool:
+    """Whether a table name means a WITH query that is visible where it stands."""
+    if node.args.get("db"):
+        return False
+    child: exp.Expr = node
+    parent = node.parent
+    while parent is not None:
+        clause = parent.args.get("with_") or parent.args.get("with")
+        if isinstance(clause, exp.With):
+            names = [cte.alias.lower() for cte in clause.expressions]
+            if child is clause and not clause.args.get("recursive"):
+                names = names[: _position(clause, node)]
+            if node.name.lower() in names:
+                return True
+        child, parent = parent, parent.parent
+    return False
+
+
+def _position(clause: exp.With, node: exp.Expr) -> int:
+    """Which of the WITH queries a node lies in."""
+    ancestors = {id(n) for n in _ancestors(node)}
+    return next(i for i, cte in enumerate(clause.expressions) if id(cte) in ancestors)
+
+
+def _ancestors(node: exp.Expr) -> list[exp.Expr]:
+    found = []
+    current: exp.Expr | None = node
+    while current is not None:
+        found.append(current)
+        current = current.parent
+    return found

@@ -1,0 +1,146 @@
+"""From the text of a query to statements: GoogleSQL parsed by sqlglot, and what cannot be read refused by name.
+
+Resolves nothing: names are looked up in references.py, functions rewritten in functions.py.
+"""
+
+import re
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.dialects.bigquery import BigQuery
+from sqlglot.errors import ErrorLevel, ParseError, TokenError
+from sqlglot.tokens import Token, TokenType
+
+from local.wire import CloudError
+
+# The job's statementType, by what sqlglot made of the statement.
+STATEMENT_TYPES: dict[type[exp.Expr], str] = {
+    exp.Query: "SELECT",
+    exp.Insert: "INSERT",
+    exp.Update: "UPDATE",
+    exp.Delete: "DELETE",
+    exp.Merge: "MERGE",
+    exp.TruncateTable: "TRUNCATE_TABLE",
+    exp.Export: "EXPORT_DATA",
+    exp.Create: "CREATE",
+    exp.Drop: "DROP",
+    exp.Alter: "ALTER",
+}
+
+
+def invalid(message: str) -> CloudError:
+    """The error of a query that cannot run."""
+    return CloudError(400, "invalidQuery", message)
+
+
+def unsupported(construct: str) -> CloudError:
+    """The error of a query that BigQuery would run and this warehouse does not."""
+    return CloudError(400, "invalidQuery", f"The local warehouse does not support {construct}")
+
+
+def tokens_of(sql: str) -> list[Token]:
+    """The tokens of a query, `?` numbered.
+
+    Raises:
+        CloudError: 400 with the place of what is no token.
+    """
+    try:
+        tokens = BigQuery().tokenize(sql)
+    except TokenError as error:
+        raise invalid(f"Syntax error: {str(error).splitlines()[0]}") from error
+    numbered, count = [], 0
+    for token in tokens:
+        if token.token_type != TokenType.PLACEHOLDER:
+            numbered.append(token)
+            continue
+        # A positional parameter becomes a named one, `?1`: in the tree nothing tells their order.
+        count += 1
+        place = {"line": token.line, "col": token.col, "start": token.start, "end": token.end}
+        numbered += [Token(TokenType.PARAMETER, "@", **place), Token(TokenType.VAR, f"?{count}", **place)]
+    return numbered
+
+
+def parse(sql: str) -> exp.Expr:
+    """One statement.
+
+    Raises:
+        CloudError: 400 `invalidQuery`, with line and column as BigQuery writes them.
+    """
+    tokens = [t for t in tokens_of(sql) if t.token_type != TokenType.SEMICOLON]
+    if not tokens:
+        raise invalid("Syntax error: Unexpected end of statement")
+    return parse_tokens(tokens, sql)
+
+
+def parse_tokens(tokens: list[Token], sql: str) -> exp.Expr:
+    """One statement from its tokens, whose places refer to `sql`."""
+    try:
+        found = BigQuery().parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, sql)
+    except ParseError as error:
+        raise invalid(_syntax_error(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"Syntax error: {error}") from error
+    if len(found) != 1 or found[0] is None:
+        raise invalid("Syntax error: Expected end of input after one statement")
+    return _checked(found[0], tokens)
+
+
+def _syntax_error(error: ParseError) -> str:
+    place = error.errors[0] if error.errors else {}
+    near = place.get("highlight")
+    fault = f'Unexpected "{near}"' if near else place.get("description") or str(error)
+    return f"Syntax error: {fault} at [{place.get('line')}:{place.get('col')}]"
+
+
+def _checked(tree: exp.Expr, tokens: list[Token]) -> exp.Expr:
+    if isinstance(tree, exp.Command):
+        words = " ".join(t.text.upper() for t in tokens[:2])
+        if (
+            not re.match(r"[A-Z]", words)
+            or tokens[0].token_type == TokenType.VAR
+            and tokens[0].text.upper() not in KEYWORDS
+        ):
+            raise invalid(
+                f'Syntax error: Unexpected identifier "{tokens[0].text}" at [{tokens[0].line}:{_column(tokens[0])}]'
+            )
+        raise unsupported(f"the statement {words}")
+    if not isinstance(tree, tuple(STATEMENT_TYPES)):
+        raise (
+            unsupported(f"the statement {tokens[0].text.upper()}")
+            if tokens[0].text.upper() in KEYWORDS
+            else invalid(f'Syntax error: Unexpected "{tokens[0].text}" at [{tokens[0].line}:{_column(tokens[0])}]')
+        )
+    return tree
+
+
+def _column(token: Token) -> int:
+    return token.col - len(token.text) + 1
+
+
+# First words of statements that GoogleSQL has.
+KEYWORDS = {
+    "CREATE", "DROP", "ALTER", "CALL", "EXECUTE", "GRANT", "REVOKE", "LOAD", "ASSERT", "UNDROP", "BEGIN", "COMMIT",
+    "ROLLBACK", "DECLARE", "SET", "IF", "LOOP", "WHILE", "FOR", "REPEAT", "CASE", "RAISE", "RETURN", "BREAK", "CONTINUE",
+    "LEAVE", "ITERATE", "EXPORT", "DEFINE", "RENAME", "ANALYZE", "DESCRIBE", "EXPLAIN", "SHOW",
+}  # fmt: skip
+
+
+def place_of(node: exp.Expr) -> str:
+    """` at [line:column]` of a node, when it is known."""
+    for part in (node, *node.find_all(exp.Identifier)):
+        if part.meta.get("line"):
+            width = int(part.meta["end"]) - int(part.meta["start"]) + 1
+            return f" at [{part.meta['line']}:{int(part.meta['col']) - width + 1}]"
+    return ""
+
+
+def duck(tree: exp.Expr) -> str:
+    """A rewritten statement as DuckDB's SQL.
+
+    Raises:
+        CloudError: 400 naming what has no counterpart.
+    """
+    try:
+        return tree.sql(dialect="duckdb", unsupported_level=ErrorLevel.RAISE)
+    except sqlglot.UnsupportedError as error:
+        raise unsupported(f"this: {error}") from error

@@ -1,0 +1,164 @@
+"""bigquery.tabledata.*: rows read page by page, and rows streamed in."""
+
+import json
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import duckdb
+
+from local.warehouse import conversions, errors, partitions, rows
+from local.warehouse.catalog import Catalog, Ref, Resource, Table, etag
+from local.warehouse.database import Database, quoted, text
+from local.warehouse.job_routes import MAX_PAGE_ROWS, with_rows
+from local.warehouse.paging import number, start_of
+from local.warehouse.schema import Field, find
+from local.wire import Answer, Call, CloudError, Method
+
+REMEMBERED_SECONDS = 60  # https://cloud.google.com/bigquery/docs/streaming-data-into-bigquery#dataconsistency
+REMEMBERED_IDS = 100_000
+
+
+class TableData:
+    """The methods on rows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._seen: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def methods(self) -> list[Method]:
+        """The rows of the method table."""
+        base = "/bigquery/v2/projects/{project}/datasets/{dataset}/tables/{table}"
+        return [
+            Method("bigquery.tabledata.list", "GET", base + "/data", self.listed),
+            Method("bigquery.tabledata.insertAll", "POST", base + "/insertAll", self.insert, refuses="templateSuffix"),
+        ]
+
+    def listed(self, call: Call) -> Answer:
+        """A page of rows of a table, or of a partition of it."""
+        start, size = start_of(call.query), min(number(call.query, "maxResults", MAX_PAGE_ROWS), MAX_PAGE_ROWS)
+        int64 = call.query.get("formatOptions.useInt64Timestamp", "").lower() == "true"
+        with self._database.reading() as cursor:
+            table = Catalog(cursor).table(_ref(call))
+            if table.view is not None:
+                raise CloudError(400, "invalid", f"Cannot list a table of type VIEW: {table.ref}")
+            fields = _selected(table, call.query.get("selectedFields"))
+            condition = partitions.rows_of(table)
+            total, found = 0, []
+            if table.physical:
+                row = cursor.execute(f"SELECT count(*) FROM {table.physical} WHERE {condition}").fetchone()
+                total = int(row[0]) if row else 0
+                found = rows.read(
+                    cursor, table.physical, fields, start=start, size=size, condition=condition, int64_timestamps=int64
+                )
+        head: Resource = {"kind": "bigquery#tableDataList", "etag": etag(table.resource), "totalRows": str(total)}
+        if size and found and start + len(found) < total:
+            head["pageToken"] = str(start + len(found))
+        return with_rows(head, found)
+
+    def insert(self, call: Call) -> Answer:
+        """Stream rows in: all of them, or with skipInvalidRows those that fit."""
+        body = call.json()
+        if body.get("templateSuffix"):
+            raise CloudError(
+                501, "notImplemented", "The local warehouse does not support 'templateSuffix' of insertAll"
+            )
+        given = body.get("rows") or []
+        if not given:
+            raise CloudError(400, "invalid", "No rows present in the request.")
+        with self._database.writing() as cursor:
+            catalog = Catalog(cursor)
+            table = catalog.table(_ref(call))
+            if table.view is not None or table.physical is None:
+                raise CloudError(400, "invalid", f"Cannot insert into {table.ref}: it is no table with columns")
+            faults = self._insert(catalog, table, given, body)
+        answer: Resource = {"kind": "bigquery#tableDataInsertAllResponse"}
+        return Answer(body=answer | ({"insertErrors": faults} if faults else {}))
+
+    def _insert(self, catalog: Catalog, table: Table, given: Sequence[Resource], body: Resource) -> list[Resource]:
+        names = {f["name"].lower(): f["name"] for f in table.fields}
+        lines = [json.dumps({names.get(k.lower(), k): v for k, v in (r.get("json") or {}).items()}) for r in given]
+        pairs = conversions.json_columns(table.fields, "j", ignore_unknown=bool(body.get("ignoreUnknownValues")))
+        values = ", ".join(f"({i}, CAST({text(line)} AS JSON))" for i, line in enumerate(lines))
+        staged = conversions.staged(pairs, table.fields, f"(VALUES {values}) AS lines(i, j)", 'i AS "row$"')
+        stage = f"insert_{uuid.uuid4().hex}"
+        try:
+            catalog.cursor.execute(f"CREATE TEMP TABLE {stage} AS {staged}")
+            faults = dict(
+                catalog.cursor.execute(f'SELECT "row$", "fault$" FROM {stage} WHERE "fault$" IS NOT NULL').fetchall()
+            )
+            faults |= self._outside(catalog, table, stage)
+            if not faults or body.get("skipInvalidRows"):
+                fresh = [
+                    i for i, row in enumerate(given) if i not in faults and self._is_new(table, row.get("insertId"))
+                ]
+                self._append(catalog, table, stage, fresh)
+            catalog.cursor.execute(f"DROP TABLE {stage}")
+        except duckdb.Error as error:
+            raise errors.of_query(error) from error
+        stopped = set() if not faults or body.get("skipInvalidRows") else set(range(len(given))) - set(faults)
+        reported = [_fault(i, "invalid", told) for i, told in faults.items()] + [
+            _fault(i, "stopped", "") for i in stopped
+        ]
+        return sorted(reported, key=lambda f: int(f["index"]))
+
+    @staticmethod
+    def _outside(catalog: Catalog, table: Table, stage: str) -> dict[int, str]:
+        """Rows that do not belong to the partition that the table's name has."""
+        if table.ref.partition is None:
+            return {}
+        condition = partitions.rows_of(table)
+        found = catalog.cursor.execute(f'SELECT "row$" FROM {stage} WHERE NOT coalesce({condition}, FALSE)').fetchall()
+        return {row: f"The row does not belong to partition {table.ref.partition}" for (row,) in found}
+
+    @staticmethod
+    def _append(catalog: Catalog, table: Table, stage: str, fresh: Sequence[int]) -> None:
+        if not fresh:
+            return
+        columns = ", ".join(quoted(f["name"]) for f in table.fields)
+        wanted = ", ".join(str(i) for i in fresh)
+        catalog.cursor.execute(
+            f'INSERT INTO {table.physical} ({columns}) SELECT {columns} FROM {stage} WHERE "row$" IN ({wanted}) ORDER BY "row$"'
+        )
+        catalog.touch(table)
+
+    def _is_new(self, table: Table, insert_id: str | None) -> bool:
+        """Whether a row with this id was not inserted within the last minute; the API promises no more than that."""
+        if not insert_id:
+            return True
+        key, now = (table.physical or "", insert_id), time.monotonic()
+        with self._lock:
+            while self._seen and (
+                len(self._seen) > REMEMBERED_IDS or next(iter(self._seen.values())) < now - REMEMBERED_SECONDS
+            ):
+                self._seen.popitem(last=False)
+            if key in self._seen:
+                return False
+            self._seen[key] = now
+        return True
+
+
+def _ref(call: Call) -> Ref:
+    return Ref.of({"datasetId": call.params["dataset"], "tableId": call.params["table"]}, call.params["project"])
+
+
+def _fault(index: int, reason: str, message: str) -> Resource:
+    return {"index": index, "errors": [{"reason": reason, "location": "", "debugInfo": "", "message": message}]}
+
+
+def _selected(table: Table, names: str | None) -> list[Field]:
+    """The fields that `selectedFields` names, in the order of the table; `a.b` means the whole of `a`."""
+    if not names:
+        return table.fields
+    wanted = [n.strip() for n in names.split(",")]
+    for name in wanted:
+        if "." in name:
+            raise CloudError(
+                501, "notImplemented", f"The local warehouse cannot select the field {name!r} inside a RECORD"
+            )
+        if find(table.fields, name) is None:
+            raise CloudError(400, "invalid", f"No such field: {name}")
+    return [f for f in table.fields if f["name"].lower() in {w.lower() for w in wanted}]

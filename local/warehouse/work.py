@@ -1,0 +1,234 @@
+"""What each kind of job does, and what must be known of it before it is written down: where it runs, what it may change."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from sqlglot import exp
+
+from local.warehouse import copies, dml, loads, queries
+from local.warehouse.catalog import Catalog, Ref, Resource
+from local.warehouse.database import Database
+from local.warehouse.datasets import DEFAULT_LOCATION, canonical_location
+from local.warehouse.ddl import Definitions
+from local.warehouse.exports import Exports, Files
+from local.warehouse.jobs import Job
+from local.warehouse.parameters import Parameters
+from local.warehouse.queries import Outcome
+from local.warehouse.references import Session
+from local.warehouse.schema import Field
+from local.warehouse.sizes import Sizes
+from local.warehouse.statements import invalid, parse, unsupported
+from local.wire import CloudError
+
+KINDS = ("query", "load", "copy", "extract")
+QUERY_KEYS = {
+    "query", "destinationTable", "createDisposition", "writeDisposition", "defaultDataset", "priority", "preserveNulls",
+    "allowLargeResults", "useQueryCache", "flattenResults", "maximumBillingTier", "maximumBytesBilled", "useLegacySql",
+    "parameterMode", "queryParameters", "schemaUpdateOptions", "timePartitioning", "rangePartitioning", "clustering",
+    "destinationEncryptionConfiguration", "writeIncrementalResults",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where a job runs, and whether it changes what others may change."""
+
+    location: str
+    writes: bool
+
+
+class Work:
+    """Does jobs.
+
+    Args:
+        uploads: where files of upload jobs wait.
+    """
+
+    def __init__(self, database: Database, storage: Files, sizes: Sizes, uploads: Path) -> None:
+        self._database, self._storage, self._sizes, self._uploads = database, storage, sizes, uploads
+        self.exports = Exports(storage, database.scratch)
+        self.definitions = Definitions(sizes, self.check_view)
+
+    def check_view(self, catalog: Catalog, ref: Ref, query: str) -> list[Field]:
+        """The schema of a view's query; every table in it must be named with its dataset."""
+        dataset = catalog.dataset(ref.project, ref.dataset)
+        session = Session(catalog=catalog, project=ref.project, caller="", location=dataset["location"])
+        tree = parse(query)
+        if not isinstance(tree, exp.Query):
+            raise invalid("A view must be a query")
+        try:
+            return queries.compile_select(session, tree, self._sizes).fields
+        except CloudError as error:
+            if "without a filter over column(s)" not in error.message:
+                raise
+            # The filter may come with the query of the view: ask as if it did.
+            return queries.compile_select(session, parse(query), self._sizes, check_filters=False).fields
+
+    def plan(self, project: str, resource: Resource, location: str | None) -> Plan:
+        """Check a job's configuration and find where it runs.
+
+        Raises:
+            CloudError: the job is not made then.
+        """
+        kind = resource["configuration"]["jobType"].lower()
+        configuration = resource["configuration"][kind]
+        with self._database.reading() as cursor:
+            catalog = Catalog(cursor)
+            if kind == "query":
+                return self._plan_query(catalog, project, configuration, location)
+            if kind == "load":
+                loads.check(configuration)
+                target = Ref.of(configuration.get("destinationTable") or {}, project)
+            elif kind == "copy":
+                copies.check(configuration)
+                target = Ref.of(configuration.get("destinationTable") or {}, project)
+            else:
+                target = Ref.of(configuration.get("sourceTable") or {}, project)
+            dataset = catalog.dataset(target.project, target.dataset, location=location)
+        return Plan(dataset["location"], writes=kind != "extract")
+
+    def _plan_query(self, catalog: Catalog, project: str, configuration: Resource, location: str | None) -> Plan:
+        strange = [k for k, v in configuration.items() if k not in QUERY_KEYS and v not in (None, "", [], {}, False)]
+        if strange:
+            raise CloudError(501, "notImplemented", f"The local warehouse does not support {strange[0]!r} of a query")
+        if configuration.get("useLegacySql"):
+            raise unsupported("legacy SQL; set useLegacySql to false")
+        if not configuration.get("query"):
+            raise CloudError(400, "required", "Required parameter is missing: query")
+        destination = configuration.get("destinationTable")
+        try:
+            tree: exp.Expr | None = parse(str(configuration["query"]))
+        except CloudError:
+            tree = None  # the job will say so
+        reads_only = isinstance(tree, exp.Query | exp.Export) and not destination
+        if location is None:
+            location = self._location_of(catalog, project, configuration, tree)
+        return Plan(location, writes=not reads_only and tree is not None)
+
+    @staticmethod
+    def _location_of(catalog: Catalog, project: str, configuration: Resource, tree: exp.Expr | None) -> str:
+        """The location of the first dataset that a query names."""
+        session = _session(catalog, project, configuration, "", None)
+        names = [(t["projectId"], t["datasetId"]) for t in [configuration.get("destinationTable")] if t]
+        for node in tree.find_all(exp.Table) if tree is not None else []:
+            try:
+                ref = session.ref(node)
+            except CloudError:
+                continue  # the job will say so
+            names.append((ref.project, ref.dataset))
+        names += [session.default_dataset] if session.default_dataset else []
+        for name in names:
+            found = catalog.find_dataset(*name)
+            if found:
+                return str(found["location"])
+        return DEFAULT_LOCATION
+
+    def __call__(self, job: Job, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Do a job within its transaction, and write what it did into its statistics."""
+        project, location, _ = job.key
+        catalog = Catalog(cursor)
+        configuration, statistics = job.configuration, job.resource["statistics"]
+        kind = job.resource["configuration"]["jobType"]
+        if kind == "QUERY":
+            session = _session(catalog, project, configuration, job.resource["user_email"], location)
+            outcome = self.statement(session, configuration, job.key[2])
+            statistics["query"] = outcome.statistics
+            statistics["totalBytesProcessed"] = outcome.statistics.get("totalBytesProcessed", "0")
+            if outcome.result is not None and not configuration.get("destinationTable"):
+                configuration["destinationTable"] = outcome.result.ref.resource
+        elif kind == "LOAD":
+            files, size = self._load_files(job)
+            done = loads.run(catalog, self._sizes, configuration, files, project)
+            statistics["load"] = {
+                "inputFiles": str(len(files)),
+                "inputFileBytes": str(size),
+                "outputRows": str(done.rows),
+                "outputBytes": str(done.size),
+                "badRecords": str(len(done.bad)),
+            }
+            if done.bad:
+                job.resource["status"]["errors"] = [
+                    {"reason": "invalid", "message": m} for m in done.bad[: loads.SHOWN_FAULTS]
+                ]
+        elif kind == "COPY":
+            statistics["copy"] = copies.run(catalog, self._sizes, configuration, project)
+        else:
+            statistics["extract"] = copies.extract(catalog, self._sizes, self.exports, configuration, project)
+
+    def _load_files(self, job: Job) -> tuple[Sequence[Path], int]:
+        uploaded = job.resource["local"].get("uploaded")
+        if uploaded:
+            path = self._uploads / uploaded
+            return [path], path.stat().st_size
+        uris = job.configuration.get("sourceUris") or []
+        if not uris:
+            raise CloudError(400, "invalid", "Load configuration must specify at least one source URI")
+        found = []
+        for uri in uris:
+            objects = self._storage.glob(uri)
+            if not objects:
+                raise CloudError(404, "notFound", f"Not found: URI {uri}")
+            found += objects
+        return [o.path for o in found], sum(o.size for o in found)
+
+    def statement(self, session: Session, configuration: Resource, job: str) -> Outcome:
+        """Run the one statement of a query job."""
+        tree = parse(str(configuration["query"]))
+        if isinstance(tree, exp.Query):
+            return queries.select(session, tree, self._sizes, configuration, job)
+        if configuration.get("destinationTable"):
+            raise CloudError(400, "invalid", "Cannot set destination table in jobs with DML or DDL statements")
+        if isinstance(tree, exp.Export):
+            return self.exports.statement(session, tree, self._sizes, configuration)
+        if isinstance(tree, exp.Create | exp.Drop | exp.Alter):
+            return self.definitions.run(session, tree, configuration)
+        return dml.run(session, tree, self._sizes, configuration)
+
+    def dry_run(self, project: str, configuration: Resource, caller: str, location: str) -> Resource:
+        """`statistics.query` of a query that is not run.
+
+        Raises:
+            CloudError: what running it would raise.
+        """
+        tree = parse(str(configuration["query"]))
+        source = tree.this if isinstance(tree, exp.Export) else tree
+        if isinstance(source, exp.Query):
+            with self._database.reading() as cursor:
+                session = _session(Catalog(cursor), project, configuration, caller, location)
+                compiled = queries.compile_select(session, source, self._sizes)
+            queries.check_cost(compiled, configuration)
+            return {"statementType": "EXPORT_DATA" if source is not tree else "SELECT", **compiled.statistics}
+        return self._rehearsed(project, configuration, caller, location)
+
+    def _rehearsed(self, project: str, configuration: Resource, caller: str, location: str) -> Resource:
+        """Run a statement and undo it."""
+        found: Resource = {}
+        try:
+            with self._database.writing() as cursor:
+                session = _session(Catalog(cursor), project, configuration, caller, location)
+                found = self.statement(session, configuration, "dry_run").statistics
+                raise _Undo
+        except _Undo:
+            return {
+                k: v for k, v in found.items() if k not in ("numDmlAffectedRows", "dmlStats", "ddlOperationPerformed")
+            }
+
+
+class _Undo(Exception):
+    """Ends a transaction without keeping it."""
+
+
+def _session(catalog: Catalog, project: str, configuration: Resource, caller: str, location: str | None) -> Session:
+    default: Any = configuration.get("defaultDataset")
+    dataset = (default.get("projectId") or project, default["datasetId"]) if default else None
+    return Session(
+        catalog=catalog,
+        project=project,
+        caller=caller,
+        location=canonical_location(location) if location else None,
+        default_dataset=dataset,
+        parameters=Parameters(configuration.get("queryParameters")),
+    )

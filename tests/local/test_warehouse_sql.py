@@ -1,0 +1,335 @@
+"""GoogleSQL: each expression has the value, and the type, that Google documents."""
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from google.api_core.exceptions import BadRequest
+from google.cloud import bigquery
+from warehouse_fixtures import Rows
+
+pytest_plugins = ["warehouse_fixtures"]
+
+UTC = dt.UTC
+D, N = dt.date, Decimal
+
+
+def at(*parts: int) -> dt.datetime:
+    return dt.datetime(*parts, tzinfo=UTC)  # type: ignore[misc,arg-type]  # six numbers at most
+
+
+# Most are from the reference: https://cloud.google.com/bigquery/docs/reference/standard-sql/functions-all
+VALUES: dict[str, Any] = {
+    # the formula of fingerprints
+    "TO_HEX(MD5('a'))": "0cc175b9c0f1b6a831c399e269772661",
+    "CAST(CONCAT('0x', SUBSTR(TO_HEX(MD5('a')), 1, 15)) AS INT64)": 0x0CC175B9C0F1B6A,
+    "FORMAT('%.17g', 0.1)": "0.10000000000000001",
+    "FORMAT('%.17g', CAST(100 AS FLOAT64))": "100",
+    "FORMAT('%.17g', CAST(NULL AS FLOAT64))": None,
+    "CONCAT('a', NULL)": None,
+    "CONCAT('a', 'b', 'c')": "abc",
+    "CAST(DATE '2024-05-01' AS STRING)": "2024-05-01",
+    "CAST(-42 AS STRING)": "-42",
+    "CAST(TRUE AS STRING)": "true",
+    "CAST(NUMERIC '1.50' AS STRING)": "1.5",
+    "LPAD('7', 3, '0')": "007",
+    "LENGTH('日本')": 2,
+    "IFNULL(NULL, 'x')": "x",
+    "UNIX_MICROS(TIMESTAMP '2024-01-02 03:04:05.678+00')": 1704164645678000,
+    # numbers
+    "1 / 4": 0.25,
+    "DIV(-7, 2)": -3,
+    "MOD(-7, 3)": -1,
+    "SAFE_DIVIDE(1, 0)": None,
+    "SAFE_DIVIDE(1, 4)": 0.25,
+    "IEEE_DIVIDE(1, 0)": float("inf"),
+    "SAFE_ADD(9223372036854775807, 1)": None,
+    "SAFE_MULTIPLY(3, 4)": 12,
+    "1000000 * 1000000": 10**12,
+    "2147483647 + 1": 2**31,
+    "NUMERIC '1.5' / 2": N("0.75"),
+    "NUMERIC '1' / 3": N("0.333333333"),
+    "NUMERIC '1.5' * NUMERIC '1.5'": N("2.25"),
+    "NUMERIC '1.5' + 1": N("2.5"),
+    "1.5 + 1": 2.5,
+    "BIGNUMERIC '123456789012345678901234567890.12345678901234567890123456789012345678'": N(
+        "123456789012345678901234567890.12345678901234567890123456789012345678"
+    ),
+    "CAST(BIGNUMERIC '1.5' AS FLOAT64)": 1.5,
+    "ROUND(2.5)": 3.0,
+    "ROUND(NUMERIC '1.555', 2)": N("1.56"),
+    "TRUNC(-2.7)": -2.0,
+    "GREATEST(1, NULL, 3)": None,
+    "LEAST(3, 1, 2)": 1,
+    "CAST(2.5 AS INT64)": 3,
+    "CAST(-2.5 AS INT64)": -3,
+    "SAFE_CAST('2.5' AS INT64)": None,
+    "SAFE_CAST('x' AS FLOAT64)": None,
+    "SAFE_CAST('2024-13-01' AS DATE)": None,
+    "CAST(1.0 AS STRING)": "1",
+    "CAST(0.1 AS STRING)": "0.1",
+    "CAST(1e20 AS STRING)": "1e+20",
+    "CAST('0xff' AS INT64)": 255,
+    "5 ^ 3": 6,
+    "~5": -6,
+    "BIT_COUNT(7)": 3,
+    "LOG(8, 2)": 3.0,
+    "POW(2, 10)": 1024.0,
+    "RANGE_BUCKET(20, [0, 10, 20, 30])": 3,
+    # text
+    "SUBSTR('apple', 0, 3)": "app",
+    "SUBSTR('apple', -3)": "ple",
+    "SUBSTR('apple', 2, 2)": "pp",
+    "SPLIT('a,b,c')": ["a", "b", "c"],
+    "STRPOS('foo@example.com', '@')": 4,
+    "INSTR('banana', 'an')": 2,
+    "REGEXP_CONTAINS('foo@example.com', r'@[a-z]+')": True,
+    "REGEXP_EXTRACT('foo@example.com', r'^([a-z]+)')": "foo",
+    "REGEXP_EXTRACT('foo', r'z')": None,
+    "REGEXP_EXTRACT_ALL('a1b2', r'[a-z](\\d)')": ["1", "2"],
+    "REGEXP_REPLACE('# Heading', r'^# ([a-zA-Z]+)', '<h1>\\\\1</h1>')": "<h1>Heading</h1>",
+    "INITCAP('hello world')": "Hello World",
+    "REVERSE('abc')": "cba",
+    "TRIM('xxaxx', 'x')": "a",
+    "STARTS_WITH('bar', 'b')": True,
+    "BYTE_LENGTH('日本')": 6,
+    "CONTAINS_SUBSTR('the Blue house', 'blue')": True,
+    "FORMAT('%05d|%.2f|%s|%t', 42, 3.14159, 'x', DATE '2024-01-02')": "00042|3.14|x|2024-01-02",
+    "FORMAT(\"%'d\", 1234567)": "1,234,567",
+    "FORMAT('%T', 'x')": '"x"',
+    "FROM_BASE64('/+A=')": b"\xff\xe0",
+    "b'\\x01\\xff'": b"\x01\xff",
+    "TO_BASE64(b'\\xff\\xe0')": "/+A=",
+    "FROM_HEX('00ff')": b"\x00\xff",
+    "CAST('日' AS BYTES)": "日".encode(),
+    "CAST(b'abc' AS STRING)": "abc",
+    "'a' || 'b'": "ab",
+    "'ab' LIKE 'a%'": True,
+    "TO_CODE_POINTS('ab')": [97, 98],
+    "CODE_POINTS_TO_STRING([97, 98])": "ab",
+    # dates and times
+    "DATE(2024, 2, 29)": D(2024, 2, 29),
+    "DATE(TIMESTAMP '2024-01-02 23:00:00+00', 'Europe/Paris')": D(2024, 1, 3),
+    "DATE_ADD(DATE '2024-01-31', INTERVAL 1 MONTH)": D(2024, 2, 29),
+    "DATE_SUB(DATE '2024-01-01', INTERVAL 1 DAY)": D(2023, 12, 31),
+    "DATE '2024-01-01' + 1": D(2024, 1, 2),
+    "DATE_DIFF(DATE '2010-07-07', DATE '2008-12-25', DAY)": 559,
+    "DATE_DIFF(DATE '2017-10-15', DATE '2017-10-14', WEEK)": 1,
+    "DATE_DIFF(DATE '2017-12-18', DATE '2017-12-17', ISOWEEK)": 1,
+    "DATE_DIFF(DATE '2018-01-01', DATE '2017-10-30', YEAR)": 1,
+    "DATE_TRUNC(DATE '2008-12-25', MONTH)": D(2008, 12, 1),
+    "DATE_TRUNC(DATE '2017-11-05', WEEK(MONDAY))": D(2017, 10, 30),
+    "DATE_TRUNC(DATE '2017-11-06', WEEK)": D(2017, 11, 5),
+    "EXTRACT(DAYOFWEEK FROM DATE '2024-01-07')": 1,
+    "EXTRACT(WEEK FROM DATE '2024-01-07')": 1,
+    "EXTRACT(ISOWEEK FROM DATE '2024-01-07')": 1,
+    "EXTRACT(MILLISECOND FROM TIMESTAMP '2024-01-02 03:04:05.678+00')": 678,
+    "EXTRACT(DATE FROM TIMESTAMP '2024-01-02 03:04:05+00')": D(2024, 1, 2),
+    "LAST_DAY(DATE '2008-11-25')": D(2008, 11, 30),
+    "FORMAT_DATE('%Y%m%d', DATE '2024-01-02')": "20240102",
+    "FORMAT_DATE('%b %d, %Y', DATE '2008-12-25')": "Dec 25, 2008",
+    "FORMAT_DATE('Q%Q', DATE '2024-05-02')": "Q2",
+    "FORMAT_TIMESTAMP('%Y-%m-%dT%H:%M:%E3SZ', TIMESTAMP '2024-01-02 03:04:05.678+00')": "2024-01-02T03:04:05.678Z",
+    "FORMAT_TIMESTAMP('%F %T', TIMESTAMP '2024-01-02 03:04:05+00', 'Europe/Paris')": "2024-01-02 04:04:05",
+    "PARSE_DATE('%Y%m%d', '20240102')": D(2024, 1, 2),
+    "PARSE_TIMESTAMP('%a %b %e %I:%M:%S %Y', 'Thu Dec 25 07:30:00 2008')": at(2008, 12, 25, 7, 30),
+    "PARSE_DATETIME('%F %T', '2024-01-02 03:04:05')": dt.datetime(2024, 1, 2, 3, 4, 5),
+    "TIMESTAMP('2024-01-02 03:04:05', 'Europe/Paris')": at(2024, 1, 2, 2, 4, 5),
+    "TIMESTAMP(DATE '2024-01-02')": at(2024, 1, 2),
+    "TIMESTAMP_ADD(TIMESTAMP '2024-01-02 00:00:00+00', INTERVAL 90 MINUTE)": at(2024, 1, 2, 1, 30),
+    "TIMESTAMP_DIFF(TIMESTAMP '2010-07-07 10:20:00+00', TIMESTAMP '2008-12-25 15:30:00+00', HOUR)": 13410,
+    "TIMESTAMP_TRUNC(TIMESTAMP '2008-12-25 15:30:00+00', DAY)": at(2008, 12, 25),
+    "TIMESTAMP_MICROS(1230219000000000)": at(2008, 12, 25, 15, 30),
+    "TIMESTAMP_SECONDS(1230219000)": at(2008, 12, 25, 15, 30),
+    "DATE_FROM_UNIX_DATE(14238)": D(2008, 12, 25),
+    "UNIX_DATE(DATE '2008-12-25')": 14238,
+    "DATETIME(2024, 1, 2, 3, 4, 5)": dt.datetime(2024, 1, 2, 3, 4, 5),
+    "DATETIME_DIFF(DATETIME '2010-07-07 10:20:00', DATETIME '2008-12-25 15:30:00', DAY)": 559,
+    "DATETIME_TRUNC(DATETIME '2008-12-25 15:30:00', DAY)": dt.datetime(2008, 12, 25),
+    "TIME(3, 4, 5)": dt.time(3, 4, 5),
+    "TIME_ADD(TIME '15:30:00', INTERVAL 10 MINUTE)": dt.time(15, 40),
+    "TIME_TRUNC(TIME '15:30:59', HOUR)": dt.time(15),
+    "CAST(TIMESTAMP '2024-01-02 03:04:05.6789+00' AS STRING)": "2024-01-02 03:04:05.678900+00",
+    "STRING(TIMESTAMP '2024-01-02 03:04:05+00')": "2024-01-02 03:04:05+00",
+    # arrays and structs
+    "[1, 2, 3][OFFSET(0)]": 1,
+    "[1, 2, 3][ORDINAL(3)]": 3,
+    "[1][SAFE_OFFSET(5)]": None,
+    "ARRAY_LENGTH([1, 2])": 2,
+    "ARRAY_CONCAT([1], [2, 3])": [1, 2, 3],
+    "ARRAY_TO_STRING(['a', NULL, 'c'], ',', '?')": "a,?,c",
+    "ARRAY_TO_STRING(['a', NULL, 'c'], ',')": "a,c",
+    "ARRAY_REVERSE([1, 2])": [2, 1],
+    "GENERATE_ARRAY(1, 10, 3)": [1, 4, 7, 10],
+    "GENERATE_DATE_ARRAY(DATE '2024-01-30', DATE '2024-02-01')": [D(2024, 1, 30), D(2024, 1, 31), D(2024, 2, 1)],
+    "ARRAY(SELECT x * 2 FROM UNNEST([3, 1, 2]) AS x ORDER BY x)": [2, 4, 6],
+    "STRUCT(1 AS a, 'x' AS b)": {"a": 1, "b": "x"},
+    "STRUCT<a INT64, b STRING>(1, 'x')": {"a": 1, "b": "x"},
+    "[STRUCT(1 AS a, 'x' AS b), (2, 'y')]": [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}],
+    "STRUCT(1 AS a, [2, 3] AS b).b[OFFSET(1)]": 3,
+    "2 IN UNNEST([1, 2])": True,
+    "5 IN (1, 2)": False,
+    "(SELECT SUM(x) FROM UNNEST([1, 2, 3]) AS x)": 6,
+    "EXISTS(SELECT 1 FROM UNNEST([1]) AS x WHERE x > 1)": False,
+    # JSON
+    "JSON_VALUE('{\"a\": {\"b\": 1}}', '$.a.b')": "1",
+    "JSON_VALUE('{\"a\": {\"b\": 1}}', '$.a')": None,
+    "JSON_QUERY('{\"a\": {\"b\": 1}}', '$.a')": '{"b":1}',
+    "JSON_EXTRACT_SCALAR('{\"a\": \"x\"}', '$.a')": "x",
+    "JSON_VALUE_ARRAY('[\"a\", \"b\"]')": ["a", "b"],
+    "TO_JSON_STRING(STRUCT(1 AS a, [1, 2] AS b))": '{"a":1,"b":[1,2]}',
+    "PARSE_JSON('{\"a\": 1}')": {"a": 1},
+    "JSON_TYPE(JSON '{\"a\": 1}')": "object",
+    "INT64(JSON '5')": 5,
+    "STRING(JSON '\"x\"')": "x",
+    "BOOL(JSON 'true')": True,
+    "LAX_INT64(JSON '\"7\"')": 7,
+    # conditions
+    "IF(NULL, 1, 2)": 2,
+    "CASE 1 WHEN 1 THEN 'a' ELSE 'b' END": "a",
+    "NULLIF(1, 1)": None,
+    "1 IS DISTINCT FROM NULL": True,
+    "COALESCE(NULL, NULL, 3)": 3,
+    "SAFE.PARSE_DATE('%Y', 'x')": None,
+    "CURRENT_DATE() > DATE '2020-01-01'": True,
+    "CURRENT_TIMESTAMP() > TIMESTAMP '2020-01-01'": True,
+}
+
+
+@pytest.fixture(scope="module")
+def computed(bq: bigquery.Client) -> dict[str, Any]:
+    """All the expressions in one query each would cost a second; in one query they cost little."""
+    columns = ", ".join(f"{expression} AS c{i}" for i, expression in enumerate(VALUES))
+    row = next(iter(bq.query_and_wait(f"SELECT {columns}")))
+    return dict(zip(VALUES, row.values(), strict=True))
+
+
+@pytest.mark.parametrize("expression", VALUES)
+def test_an_expression_has_the_value_that_google_documents(computed: dict[str, Any], expression: str) -> None:
+    assert computed[expression] == VALUES[expression]
+    assert type(computed[expression]) is type(VALUES[expression]), "the type is part of the value"
+
+
+AGGREGATES: dict[str, Any] = {
+    "COUNT(*)": 5,
+    "COUNT(x)": 4,
+    "COUNTIF(x > 1)": 3,
+    "SUM(x)": 8,
+    "AVG(x)": 2.0,
+    "AVG(CAST(x AS NUMERIC))": N("2"),
+    "SUM(CAST(x AS NUMERIC)) / 3": N("2.666666667"),
+    "LOGICAL_OR(x > 2)": True,
+    "LOGICAL_AND(x > 2)": False,
+    "STRING_AGG(s, '-' ORDER BY s DESC)": "d-c-b-a",
+    "STRING_AGG(s, '' ORDER BY s LIMIT 2)": "ab",
+    "ARRAY_AGG(x IGNORE NULLS ORDER BY x DESC LIMIT 2)": [3, 2],
+    "ARRAY_AGG(DISTINCT x IGNORE NULLS ORDER BY x)": [1, 2, 3],
+    "ARRAY_AGG(STRUCT(x, s) ORDER BY s DESC LIMIT 1)": [{"x": 1, "s": "d"}],
+    "APPROX_COUNT_DISTINCT(x)": 3,
+    "APPROX_QUANTILES(x, 2)": [1, 2, 3],
+    "APPROX_TOP_COUNT(x, 1)": [{"value": 2, "count": 2}],
+    "ANY_VALUE(s HAVING MAX x)": "c",
+    "MAX_BY(s, x)": "c",
+    "MIN(s)": "a",
+    "COUNT(DISTINCT x)": 3,
+    "ROUND(STDDEV(x), 6)": 0.816497,
+    "BIT_XOR(x)": 2,
+}
+
+
+def test_aggregates_have_the_values_that_google_documents(rows: Rows) -> None:
+    columns = ", ".join(AGGREGATES)
+    source = "UNNEST([STRUCT(1 AS x, 'd' AS s), (2, 'a'), (2, 'b'), (3, 'c'), (NULL, NULL)])"
+    found = rows(f"SELECT {columns} FROM {source}")[0]
+    assert dict(zip(AGGREGATES, found, strict=True)) == AGGREGATES
+
+
+def test_window_functions_and_qualify(rows: Rows) -> None:
+    sql = """
+        SELECT g, x, SUM(x) OVER (PARTITION BY g ORDER BY x ROWS UNBOUNDED PRECEDING) AS running,
+            LAG(x, 1, 0) OVER w AS before, RANK() OVER w AS place
+        FROM UNNEST([STRUCT('a' AS g, 1 AS x), ('a', 2), ('b', 5), ('b', 7)])
+        QUALIFY ROW_NUMBER() OVER (PARTITION BY g ORDER BY x DESC) = 1
+        WINDOW w AS (PARTITION BY g ORDER BY x)
+        ORDER BY g"""
+    assert rows(sql) == [("a", 2, 3, 1, 2), ("b", 7, 12, 5, 2)]
+
+
+def test_unnest_with_offset_counts_from_zero(rows: Rows) -> None:
+    assert rows("SELECT o, x FROM UNNEST(['a', 'b']) AS x WITH OFFSET AS o ORDER BY o") == [(0, "a"), (1, "b")]
+    structs = "[STRUCT(7 AS a, 'x' AS b), (8, 'y')]"
+    assert rows(f"SELECT s.a, b, offset FROM UNNEST({structs}) AS s WITH OFFSET ORDER BY a") == [(7, "x", 0), (8, "y", 1)]
+
+
+def test_unnest_of_structs_gives_their_fields_as_columns(rows: Rows) -> None:
+    assert rows("SELECT * FROM UNNEST([STRUCT(1 AS a, 'x' AS b), (2, 'y')]) ORDER BY a") == [(1, "x"), (2, "y")]
+
+
+def test_unnest_of_a_column_joins_each_row_with_its_own_elements(rows: Rows) -> None:
+    sql = """
+        WITH t AS (SELECT 1 AS id, [10, 20] AS items UNION ALL SELECT 2, [] UNION ALL SELECT 3, [30])
+        SELECT id, item FROM t{join} ORDER BY id, item"""
+    assert rows(sql.format(join=", UNNEST(items) AS item")) == [(1, 10), (1, 20), (3, 30)]
+    assert rows(sql.format(join=", t.items AS item")) == [(1, 10), (1, 20), (3, 30)]
+    assert rows(sql.format(join=" LEFT JOIN UNNEST(items) AS item")) == [(1, 10), (1, 20), (2, None), (3, 30)]
+
+
+def test_nulls_come_first_in_ascending_order_and_last_in_descending(rows: Rows) -> None:
+    source = "UNNEST([2, NULL, 1]) AS x"
+    assert rows(f"SELECT x FROM {source} ORDER BY x") == [(None,), (1,), (2,)]
+    assert rows(f"SELECT x FROM {source} ORDER BY x DESC") == [(2,), (1,), (None,)]
+
+
+def test_unnamed_columns_are_named_as_google_names_them(bq: bigquery.Client) -> None:
+    found = bq.query_and_wait("SELECT 1, 2 AS b, 3")
+    assert [field.name for field in found.schema] == ["f0_", "b", "f1_"]
+
+
+def test_star_except_and_replace(rows: Rows) -> None:
+    assert rows("SELECT * EXCEPT (a) REPLACE (b + 1 AS b) FROM (SELECT 1 AS a, 2 AS b, 3 AS c)") == [(3, 3)]
+
+
+def test_with_queries_and_set_operations(rows: Rows) -> None:
+    sql = "WITH a AS (SELECT 1 AS x UNION ALL SELECT 2), b AS (SELECT x + 1 AS x FROM a) "
+    assert rows(sql + "SELECT x FROM a EXCEPT DISTINCT SELECT x FROM b") == [(1,)]
+    assert rows(sql + "SELECT x FROM a INTERSECT DISTINCT SELECT x FROM b") == [(2,)]
+    assert rows("WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT SUM(i) FROM n") == [(6,)]
+
+
+# What Google says, or the construct that is refused.
+REFUSED = {
+    "SELECT 1 / 0": "division by zero",
+    "SELECT CAST('x' AS INT64)": "Bad int64 value: x",
+    "SELECT CAST('maybe' AS BOOL)": "Bad bool value: maybe",
+    "SELECT ERROR('boom')": "boom",
+    "SELECT [1][OFFSET(3)]": "out of bounds",
+    "SELECT 9223372036854775807 + 1": "[Oo]verflow",
+    "SELECT nope FROM (SELECT 1 AS x)": r"Unrecognized name: nope at \[1:8\]",
+    "SELECT no_such_function(1)": "Function not found: no_such_function",
+    "SELECT 1 = 'a'": "No matching signature for operator =",
+    "SELECT DATE '2024-01-01' > 5": "No matching signature for operator >",
+    "SELECT (SELECT x FROM UNNEST([1, 2]) AS x)": "Scalar subquery produced more than one element",
+    "SELECT 1 AS a, 2 AS a": "Duplicate column names",
+    "SELEC 1": r"Syntax error: .* at \[1:",
+    "": "Required parameter is missing|Syntax error",
+    "SELECT * FROM t": "must be qualified with a dataset",
+    "SELECT * FROM `a.b.events_*`": "wildcard tables",
+    "SELECT strftime('2024-01-01', '%Y')": "Function not found",
+    "SELECT ST_GEOGPOINT(1, 2)": "Function not found|does not support",
+    "SELECT FARM_FINGERPRINT('x')": "Function not found|does not support",
+    "SELECT SHA512('x')": "does not support",
+    "SELECT * FROM ML.PREDICT(MODEL d.m, TABLE d.t)": "does not support",
+    "CREATE MATERIALIZED VIEW d.v AS SELECT 1 AS x": "does not support",
+    "CREATE FUNCTION d.f(x INT64) AS (x)": "does not support",
+    "CREATE PROCEDURE d.p() BEGIN SELECT 1; END": "does not support|Syntax error",
+    "GRANT `roles/x` ON TABLE d.t TO 'user:a@example.com'": "does not support",
+    "SELECT * FROM UNNEST([STRUCT('x' AS a, 1 AS b)]) PIVOT(SUM(b) FOR a IN ('x'))": "does not support|PIVOT",
+    "SELECT @missing": "Query parameter 'missing' not found",
+}
+
+
+@pytest.mark.parametrize("sql", REFUSED, ids=range(len(REFUSED)))
+def test_what_cannot_run_is_refused_with_the_reason(rows: Rows, sql: str) -> None:
+    with pytest.raises(BadRequest, match=REFUSED[sql]):
+        rows(sql)

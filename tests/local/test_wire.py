@@ -1,0 +1,61 @@
+"""How requests find their method, and what errors look like to a client."""
+
+import httpx
+import pytest
+from conftest import RunningCloud
+
+from local.wire import Answer, Call, Method
+
+
+def answered(_: Call) -> Answer:
+    return Answer(body={})
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "params"),
+    [
+        ("/b/{bucket}/o/{object}", "/b/x/o/a%2Fb", {"bucket": "x", "object": "a%2Fb"}),
+        ("/v2/{job}:run", "/v2/j:run", {"job": "j"}),
+        ("/{bucket}/{object*}", "/x/a/b/c", {"bucket": "x", "object": "a/b/c"}),
+        ("/t/{table}", "/t/name$20240101", {"table": "name$20240101"}),
+    ],
+)
+def test_a_template_takes_its_parameters_from_the_encoded_path(
+    template: str, path: str, params: dict[str, str]
+) -> None:
+    match = Method("m", "GET", template, answered).pattern().fullmatch(path)
+    assert match
+    assert match.groupdict() == params
+
+
+@pytest.mark.parametrize(("template", "path"), [("/b/{bucket}", "/b/x/y"), ("/b/{bucket}", "/b/"), ("/a.b", "/axb")])
+def test_a_template_matches_nothing_else(template: str, path: str) -> None:
+    assert Method("m", "GET", template, answered).pattern().fullmatch(path) is None
+
+
+def test_an_unsupported_call_is_501_and_names_method_and_path(cloud: RunningCloud) -> None:
+    answer = httpx.patch(f"{cloud.url}/bigquery/v2/projects/p/models/m")
+    assert answer.status_code == 501
+    assert "PATCH /bigquery/v2/projects/p/models/m" in answer.json()["error"]["message"]
+
+
+def test_a_body_that_is_not_json_is_refused_with_its_place(cloud: RunningCloud) -> None:
+    answer = httpx.post(f"{cloud.url}/storage/v1/b?project=p", content=b'{"name": ')
+    assert answer.status_code == 400
+    assert "line 1" in answer.json()["error"]["message"]
+
+
+def test_without_a_token_the_jobs_door_is_401_with_googles_error_body(cloud: RunningCloud) -> None:
+    answer = httpx.get(f"{jobs_door(cloud)}/storage/v1/b?project=p")
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.json()["error"]["status"] == "UNAUTHENTICATED"
+
+
+def test_a_forged_token_is_401(cloud: RunningCloud) -> None:
+    headers = {"Authorization": "Bearer local.someone@p.iam.gserviceaccount.com.00000000000000000000000000000000"}
+    assert httpx.get(f"{jobs_door(cloud)}/storage/v1/b?project=p", headers=headers).status_code == 401
+
+
+def jobs_door(cloud: RunningCloud) -> str:
+    return str(cloud.state()["airflow_env"]["STORAGE_ENDPOINT"])
