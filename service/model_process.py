@@ -1,0 +1,130 @@
+"""The model's own process: started in its own environment, listened to, and ended with us.
+
+Does not own what the model reads or leaves. The process sees no identity, endpoint or token of Google Cloud.
+"""
+
+import json
+import os
+import signal
+import subprocess
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import IO, Any
+
+from service.documents import read_json
+from service.errors import BadData, BadUsage, UpstreamFailed
+from service.logs import event
+from service.placeholders import expanded
+from service.run import Run
+
+METRICS = "metrics.json"
+LINE_CHARACTERS = 16_384  # a log entry may hold 256 KiB; a model may print without line breaks
+LAST_LINES = 20
+LAST_CHARACTERS = 4000  # of them, in messages and receipts
+MASK = "***"
+GRACE_SECONDS = 3  # of the ten that Cloud Run gives after SIGTERM; the receipt needs some, too
+
+
+def run_model(run: Run, *, data_path: Path, model_path: Path, output_path: Path) -> None:
+    """Run `python -m <package>.main --action A --config FILE` and wait until it ends.
+
+    Args:
+        output_path: made if it is absent; the model leaves its files there.
+
+    Raises:
+        BadData: it ended with an exit code other than 0; the text holds its last words.
+        UpstreamFailed: it was killed, as by the platform when memory runs out.
+    """
+    output_path.mkdir(exist_ok=True)
+    paths = {"data_path": str(data_path), "model_path": str(model_path), "output_path": str(output_path)}
+    config = run.folder / "config.json"
+    own = read_json(run.spec.folder / run.action.config)
+    given = paths | {"run_date": str(run.run_date)}
+    config.write_text(json.dumps(expanded(own, given) | paths, indent=1))
+    source = (run.spec.folder / run.spec.source).resolve()
+    module = ["-m", f"{run.spec.package}.main", "--action", run.action.name, "--config", str(config)]
+    environment = run.settings.for_the_model(run.spec.secrets, run.folder) | {"PYTHONPATH": str(source)}
+    hidden = tuple(environment[name] for name in run.spec.secrets)
+    code, words = _listen([str(run.settings.model_python), *module], source, environment, hidden)
+    if code == 0:
+        return
+    what = f"The model '{run.spec.name}' ended its {run.action.name} for {run.run_date} with"
+    said = f"Its last words:\n{words}\n" if words else "It said nothing."
+    if code < 0:
+        text = f"{what} signal {signal.Signals(-code).name}. {said}"
+        raise UpstreamFailed(text, "If that was for want of memory, raise resources.memory_gib in model.yaml.")
+    raise BadData(f"{what} exit code {code}. {said}", "Correct the model or its data.")
+
+
+def metrics(output_path: Path) -> dict[str, Any]:
+    """What the model says about its own work in metrics.json, `{}` when it says nothing.
+
+    Raises:
+        BadData: the file is no JSON object.
+    """
+    path = output_path / METRICS
+    if not path.is_file():
+        return {}
+    try:
+        return read_json(path)
+    except BadUsage as error:
+        raise BadData(f"The model's '{METRICS}': {error}", "Make the model write one JSON object.") from error
+
+
+def _listen(command: list[str], folder: Path, environment: dict[str, str], hidden: tuple[str, ...]) -> tuple[int, str]:
+    """Run a command, log each line it says without the hidden values, and return its exit code and last words."""
+    words: deque[str] = deque(maxlen=LAST_LINES)
+    try:
+        # A group of its own, so that children of the model end with it.
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            process_group=0,
+        )
+    except OSError as error:
+        text = f"The model's interpreter '{command[0]}' does not start: {error.strerror}."
+        raise BadUsage(
+            text, "Set MODEL_PYTHON to the Python of the model's environment.", where="environment"
+        ) from error
+    with process:
+        listeners = [
+            # Daemons, joined with a limit: a program that the model left behind may hold the pipe open.
+            Thread(target=_relay, args=(stream, name, words, hidden), daemon=True)
+            for stream, name in ((process.stdout, "stdout"), (process.stderr, "stderr"))
+        ]
+        for listener in listeners:
+            listener.start()
+        try:
+            code = process.wait()
+        finally:
+            _end_group(process)
+            for listener in listeners:
+                listener.join(GRACE_SECONDS)
+    return code, "\n".join(words)[-LAST_CHARACTERS:]
+
+
+def _relay(stream: IO[str] | None, name: str, words: deque[str], hidden: tuple[str, ...]) -> None:
+    while stream and (line := stream.readline(LINE_CHARACTERS)):
+        text = line.rstrip()
+        for value in hidden:
+            text = text.replace(value, MASK)
+        if text:
+            words.append(text)
+            event(text, stream=name)
+
+
+def _end_group(process: "subprocess.Popen[str]") -> None:
+    """End the model and whatever it started; the group outlives its leader while a child of it runs."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)

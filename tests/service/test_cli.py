@@ -1,0 +1,105 @@
+"""The command line: its verbs, its exit codes and what goes where."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from service import cli
+from tests.service import deployments
+from tests.service.deployments import Deployment
+
+owner, deployment = deployments.owner, deployments.deployment
+
+
+def main(*arguments: str, environment: Mapping[str, str]) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a verb."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = cli.main(arguments, environment)
+        except SystemExit as end:
+            code = int(str(end.code))
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.mark.parametrize("verb", sorted(cli.VERBS))
+def test_every_verb_shows_an_example(verb: str) -> None:
+    assert f"python -m service {verb} --" in cli.VERBS[verb].example, f"{verb}: add an example"
+    code, out, _ = main(verb, "--help", environment={})
+    assert code == 0
+    assert cli.VERBS[verb].help in out
+    assert cli.VERBS[verb].example in " ".join(out.split())
+
+
+@pytest.mark.parametrize("verb", sorted(cli.VERBS))
+def test_the_example_of_a_verb_is_understood(verb: str) -> None:
+    arguments = cli.VERBS[verb].example.split()[3:]
+    code, _, err = main(*arguments, environment={})
+    assert code == 2
+    assert "Missing: GOOGLE_CLOUD_PROJECT (the project" in json.loads(err)["message"], "it failed at the environment"
+
+
+@pytest.mark.parametrize("day", ["yesterday", "20240501", "2024-02-30", "2024-W18-3"])
+def test_a_run_date_is_a_day(day: str) -> None:
+    code, _, err = main("train", "--run-date", day, environment={})
+    assert (code, f"'{day}' is not a day such as 2024-05-01" in err) == (2, True)
+
+
+def test_a_model_that_is_not_there_is_a_matter_of_usage(tmp_path: Path) -> None:
+    names = ("GOOGLE_CLOUD_PROJECT", "LOCATION", "DATASET", "MODELS_BUCKET", "RUNS_BUCKET", "MODEL_PYTHON")
+    env = dict.fromkeys(names, "x") | {"MODELS_FOLDER": str(tmp_path)}
+    code, out, err = main("train", "--run-date", "2024-05-01", "--model", "absent", environment=env)
+    line = json.loads(err)
+    assert (code, out, line["severity"], line["exit_code"]) == (2, "", "ERROR", 2)
+    assert f"'{tmp_path}/absent/model.yaml' cannot be read" in line["message"]
+
+
+def test_by_hand_from_the_first_training_to_the_check(deployment: Deployment) -> None:
+    """The same steps as a person takes them, in processes of their own."""
+
+    def service(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "service", *arguments]
+        return subprocess.run(command, env=os.environ | deployment.env, capture_output=True, text=True, check=False)
+
+    for verb in ("train", "apply"):
+        ended = service(verb, "--run-date", "2024-05-01")
+        assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
+        last = json.loads(ended.stderr.splitlines()[-1])
+        assert last["message"] == "Well done."
+        labels = last["logging.googleapis.com/labels"]
+        assert last["run_id"] == labels["run_id"]
+        assert labels["run_id"].startswith(
+            f"{deployment.env['MODEL']}-{'training' if verb == 'train' else 'application'}-"
+        )
+    checked = service("check", "--run-date", "2024-05-01")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert json.loads(checked.stdout)["rows"] == 10
+
+
+def test_a_bucket_that_is_not_there_is_no_bucket_without_versions(deployment: Deployment) -> None:
+    ended = deployment.main("versions", MODELS_BUCKET="nobody-made-this-bucket")
+    assert (ended.code, ended.out) == (4, "")
+    assert "Google Cloud does not know what a call names: 404 GET http" in ended.said
+
+
+def test_a_run_that_is_stopped_ends_its_model_and_leaves_a_receipt(deployment: Deployment) -> None:
+    deployment.misbehave("hang", "training")
+    command = [sys.executable, "-m", "service", "train", "--run-date", "2024-05-01"]
+    with subprocess.Popen(command, env=os.environ | deployment.env, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        pid = next(json.loads(line)["message"][4:] for line in process.stderr if '"pid ' in line)
+        process.terminate()
+        last = json.loads(process.stderr.readlines()[-1])
+    assert process.returncode == 4
+    assert "The run was stopped by SIGTERM: it was cancelled, or over its time limit." in last["message"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
+    (receipt,) = deployment.receipts()
+    assert (receipt["status"], receipt["message"]) == ("failed", last["message"])

@@ -1,0 +1,59 @@
+"""A small model that keeps the contract, or breaks it as its configuration says. Imports nothing of ours."""
+
+import argparse
+import csv
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--action", required=True)
+parser.add_argument("--config", required=True)
+args = parser.parse_args()
+config = json.loads(Path(args.config).read_text())
+misdeed = config.get("misdeed")
+output = Path(config["output_path"])
+
+if misdeed == "exit":
+    print("reading the data")
+    sys.exit("no convergence in 100 steps")
+if misdeed == "kill":
+    os.kill(os.getpid(), signal.SIGKILL)
+if misdeed == "hang":
+    (output / "hangs").write_text(str(os.getpid()))
+    print(f"pid {os.getpid()}")
+    time.sleep(600)
+if misdeed == "environment":
+    print(json.dumps(dict(os.environ)))
+
+with Path(config["data_path"]).open(newline="") as file:
+    rows = list(csv.DictReader(file))
+key = next(iter(rows[0]))
+
+if args.action == "training":
+    mean = sum(float(row["amount"]) for row in rows) / len(rows)
+    if misdeed != "no file":
+        (output / "deep").mkdir()
+        (output / "deep" / "mean.json").write_text(json.dumps(mean))
+        (output / "metrics.json").write_text(json.dumps({"rows": len(rows), "mean": mean}))
+    sys.exit()
+
+mean = json.loads((Path(config["model_path"]) / "deep" / "mean.json").read_text())
+print(f"predicting {mean} for all", file=sys.stderr)
+made = [{key: name, "level": mean} for name in sorted({row[key] for row in rows})]
+if misdeed == "leave out":
+    made = made[2:]
+if misdeed == "repeat":
+    made.append(made[0])
+if misdeed == "nan":
+    made[3]["level"] = "NaN"
+if misdeed == "unknown column":
+    made = [{**row, "mood": 1} for row in made]
+if misdeed != "no file":
+    with (output / "predictions.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(made[0]))
+        writer.writeheader()
+        writer.writerows(made)
