@@ -1,0 +1,1 @@
+"""Timings that README.md quotes; see __main__.py."""
