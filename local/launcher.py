@@ -46,14 +46,18 @@ def _wake_on_signals() -> int:
 
 
 def _start(command: list[str]) -> int:
+    # Held back until the child takes it as any program does: our handler, which it inherits, would swallow it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     child = os.fork()
     if child:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         return child
     os.setsid()
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # should this launcher be killed
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     os.dup2(os.open(os.devnull, os.O_RDONLY), CONTROL)
     try:
         os.execvp(command[0], command)  # noqa: S606 - a shell would only be one more process to end

@@ -12,13 +12,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from conftest import RunningCloud
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, run_v2, storage
 
 from local import images
 from local.declared import Declared, Resource
 from local.metadata import ACCOUNT, COMPOSER
+from tests.conftest import RunningCloud
 
 PROJECT, LOCATION = "tide-tables", "asia-south1"
 PARENT = f"projects/{PROJECT}/locations/{LOCATION}"

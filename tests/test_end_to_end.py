@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 
@@ -17,6 +16,7 @@ from local import processes
 from local.airflow_client import AirflowClient
 from local.rehearse import Rehearsal
 from local.server import read_state
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.end_to_end
 

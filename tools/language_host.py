@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import threading
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -95,18 +94,21 @@ class Host(LanguageServer):
 
 def serve() -> None:
     """Listen on a free loopback port, print it, and serve until the engine sends SIGINT or SIGTERM."""
-    ended = threading.Event()
     # Before the port is printed: from then on the engine may end us at any time, and a traceback would land in the
-    # output of `up`. Handlers, not a signal mask: the programs we start would inherit the mask.
+    # output of `up`. A pipe, because a signal that reaches one of gRPC's threads does not wake this one; and no signal
+    # mask, because the programs we start would inherit it.
+    ended, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: None)
     host = Host()
     server = grpc.server(ThreadPoolExecutor(8), options=MESSAGE_BYTES)
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
-    ended.wait()
+    os.read(ended, 1)
     host.stop()
     server.stop(grace=None)
 

@@ -98,10 +98,19 @@ class Storage:
 
     def _uploads(self) -> list[Method]:
         path, takes = "/storage/v1/b/{bucket}/o", f"upload_id name contentEncoding {IF}"
-        insert, supports = "storage.objects.insert", "media, multipart, resumable"
+        insert = "storage.objects.insert"
+        supports = "media, multipart, resumable in chunks of any size (Google: multiples of 256 KiB)"
         rows = [("POST", self._insert), ("PUT", self._insert), ("DELETE", self._resumable.cancel)]
         return [
-            row(insert, verb, prefix + path, handler, takes, supports=supports, refuses=f"{ACLS}, predefined ACLs")
+            row(
+                insert,
+                verb,
+                prefix + path,
+                handler,
+                takes,
+                supports=supports,
+                refuses=f"{ACLS}, predefined ACLs that open an object",
+            )
             for prefix in ("/upload", "/resumable/upload")
             for verb, handler in rows
         ]

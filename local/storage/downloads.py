@@ -86,7 +86,8 @@ def _open(catalog: Catalog, find: Callable[[Rows], StoredObject]) -> tuple[Store
 
 def _slice(call: Call, version: StoredObject, file: IO[bytes], headers: dict[str, str]) -> Answer:
     try:
-        wanted = _range(call.headers, version.size)
+        is_same = call.headers.get("if-range", headers["etag"]).strip('"') == headers["etag"].strip('"')
+        wanted = _range(call.headers, version.size) if is_same else None
     except CloudError as error:
         file.close()
         return Answer(status=416, body=error.body(), headers={"content-range": f"bytes */{version.size}"})

@@ -12,7 +12,7 @@ from local.storage.catalog import Catalog, Rows
 from local.storage.conditions import Conditions
 from local.storage.contents import Content, Contents
 from local.storage.records import LIVE, NONCURRENT, SOFT_DELETED, Bucket, StoredObject, rfc3339
-from local.storage.resources import DEFAULT_TYPE, check_name
+from local.storage.resources import DEFAULT_TYPE, check_name, merge
 from local.wire import CloudError
 
 HOLDS = {"temporaryHold": "Temporary", "eventBasedHold": "Event-Based"}
@@ -37,7 +37,7 @@ def new_version(
         crc32c=content.crc32c,
         created=now,
         updated=now,
-        fields=defaults | {key: value for key, value in fields.items() if value is not None},
+        fields=merge(defaults, {key: value for key, value in fields.items() if value is not None}),
     )
 
 

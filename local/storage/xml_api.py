@@ -100,7 +100,9 @@ class XmlObjects:
                 return Answer(status=error.status, body=_error(error), headers=TYPE)
 
         checked = row(name, verb, PATH, plain, known).handler
-        supports = "signed URLs (expiry is checked, the signature is not), multipart and resumable uploads"
+        supports = (
+            "signed URLs (expiry is checked, the signature is not), resumable and multipart uploads (parts of any size)"
+        )
         return Method(name, verb, PATH, answer, supports=supports, refuses="ACLs, copies, HTML forms, listing")
 
     def _get(self, call: Call) -> Answer:

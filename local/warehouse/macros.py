@@ -67,6 +67,8 @@ MACROS = (
         lambda e: {'order': -e.value, 'key': e.key})), 1, n), lambda e: {'value': e.key, 'count': -e."order"})""",
     """bq_range_bucket(x, bounds) AS CASE WHEN x IS NULL OR bounds IS NULL THEN NULL
         ELSE len(list_filter(bounds, lambda e: e <= x)) END""",
+    """bq_code_points(x) AS list_transform(string_split(x, ''), lambda c: unicode(c))""",
+    """bq_from_code_points(x) AS array_to_string(list_transform(x, lambda c: chr(CAST(c AS INTEGER))), '')""",
     """bq_week(x) AS CAST(strftime(x, '%U') AS BIGINT)""",
     """bq_week_monday(x) AS CAST(strftime(x, '%W') AS BIGINT)""",
     """bq_json_type(x) AS CASE json_type(x) WHEN 'VARCHAR' THEN 'string' WHEN 'UBIGINT' THEN 'number'

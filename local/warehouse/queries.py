@@ -10,6 +10,7 @@ import duckdb
 from sqlglot import exp
 
 from local.warehouse import errors, filters
+from local.warehouse.arrays import name_fields
 from local.warehouse.catalog import Ref, Table, now_ms
 from local.warehouse.destinations import Destination
 from local.warehouse.functions import rewrite
@@ -68,6 +69,7 @@ def prepare(
         The statement in DuckDB's terms, the tables that it reads, and how many bytes of them.
     """
     found = resolve(session, tree)
+    name_fields(tree)
     qualified = annotate(tree, found)
     conditions = filters.partition_conditions(tree) if check_filters else {}
     columns = filters.columns_read(qualified, found) if found else {}

@@ -62,6 +62,8 @@ def resolve(session: Session, tree: exp.Expr) -> list[Table]:
         CloudError: 404 for a table that is not there, 400 for what cannot be read.
     """
     session.parameters.put(tree)
+    for user in list(tree.find_all(exp.SessionUser)):
+        user.replace(exp.Literal.string(session.caller))
     found: list[Table] = []
     _resolve(session, tree, found, 0)
     return list({t.physical: t for t in found}.values())

@@ -11,10 +11,11 @@ from typing import Any
 import prediction_tasks
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from conftest import RunningCloud, serve
 from google.cloud import bigquery
-from orchestrated import MODEL, PROJECT, RUNS_BUCKET, Lab
 from prediction_tasks import Run
+
+from tests.conftest import RunningCloud, serve
+from tests.orchestrated import MODEL, PROJECT, RUNS_BUCKET, Lab
 
 DATE = "2011-03-01"
 Task = Callable[..., Any]

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from conftest import RunningCloud
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
+
+from tests.conftest import RunningCloud
 
 NUMBERS = itertools.count()
 

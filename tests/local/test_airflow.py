@@ -8,13 +8,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import RunningCloud, serve
-from orchestrated import DAGS_BUCKET, PROJECT, Lab, until
 
 from local import airflow_settings, processes
 from local.__main__ import main
 from local.airflow import Airflow, AirflowFailed
 from local.airflow_client import AirflowClient
+from tests.conftest import RunningCloud, serve
+from tests.orchestrated import DAGS_BUCKET, PROJECT, Lab, until
 
 HEALTHY_SECONDS = 240
 DATE = "2011-03-01"

@@ -7,13 +7,13 @@ import uuid
 from pathlib import Path
 
 import pytest
-from conftest import RunningCloud
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 from local.dags_sync import DagsSync
 from local.declared import Declared, Resource
 from local.metadata import COMPOSER
+from tests.conftest import RunningCloud
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from conftest import RunningCloud, serve
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import run_v2
@@ -19,6 +18,7 @@ from google.cloud import run_v2
 from local import images
 from local.declared import Declared, Resource
 from local.metadata import ACCOUNT
+from tests.conftest import RunningCloud, serve
 
 PROJECT, LOCATION = "harbour-42", "europe-north1"
 PARENT = f"projects/{PROJECT}/locations/{LOCATION}"

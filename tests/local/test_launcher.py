@@ -118,3 +118,12 @@ def test_a_program_that_ends_takes_what_it_left_in_the_background_along() -> Non
     assert launched.process.wait() == 0
     assert launched.ended() == "exit 0"
     assert not launched.left()
+
+
+def test_an_order_to_end_that_comes_before_the_program_has_begun_is_not_lost() -> None:
+    launched = Launched("sleep", "300", grace_seconds=60)  # a lost order would end it by SIGKILL, a minute later
+    assert launched.process.stdin
+    launched.process.stdin.write(b"x")
+    launched.process.stdin.flush()
+    assert launched.ended() == "signal 15"
+    assert launched.left() == []

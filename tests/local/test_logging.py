@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import RunningCloud
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import logging as cloud_logging
 from hypothesis import given
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from local import log_filter
 from local.logging import Logs
 from local.wire import CloudError
+from tests.conftest import RunningCloud
 
 RESOURCE = {
     "type": "cloud_run_job",

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from conftest import RunningCloud
 
 from local.declared import Declared, Resource
 from local.metadata import ACCOUNT, COMPOSER, reported
+from tests.conftest import RunningCloud
 
 JOBS = "/v2/projects/quay/locations/europe-west4/jobs"
 

@@ -11,7 +11,7 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import storage
 
-pytest_plugins = ["storage_fixtures"]
+pytest_plugins = ["tests.local.storage_fixtures"]
 
 NAMES = [
     "plain.csv", "a/b/c.parquet", "with space & plus+.txt", "hash#tag?query", "100%2Fencoded", "a/../b/./c", "//double",
@@ -186,6 +186,8 @@ def test_a_range_is_answered_with_its_place(
     bucket.blob("digits").upload_from_string("0123456789")
     answer = http.get(f"/download/storage/v1/b/{bucket.name}/o/digits?alt=media", headers={"Range": asked})
     assert (answer.status_code, answer.content, answer.headers["content-range"]) == (206, part, place)
+    changed = http.get(str(answer.url), headers={"Range": asked, "If-Range": "another"})
+    assert (changed.status_code, changed.content) == (200, b"0123456789")
 
 
 @pytest.mark.parametrize("asked", ["bytes=10-", "bytes=10-12", "bytes=-0"])

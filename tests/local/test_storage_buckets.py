@@ -7,7 +7,7 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import storage
 
-pytest_plugins = ["storage_fixtures"]
+pytest_plugins = ["tests.local.storage_fixtures"]
 
 
 def test_a_new_bucket_has_googles_defaults(client: storage.Client) -> None:
@@ -190,7 +190,8 @@ def test_the_owner_has_every_permission(bucket: storage.Bucket) -> None:
     assert bucket.test_iam_permissions(asked) == asked
 
 
-def test_acls_are_refused(bucket: storage.Bucket) -> None:
+def test_acls_are_refused_unless_they_open_nothing(bucket: storage.Bucket) -> None:
+    bucket.blob("it").upload_from_string("x", predefined_acl="projectPrivate")
     with pytest.raises(exceptions.MethodNotImplemented):
         bucket.acl.reload()
     with pytest.raises(exceptions.MethodNotImplemented):

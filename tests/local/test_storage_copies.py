@@ -12,7 +12,7 @@ from google.cloud import storage
 from local.storage import Storage
 from local.wire import CloudError
 
-pytest_plugins = ["storage_fixtures"]
+pytest_plugins = ["tests.local.storage_fixtures"]
 
 
 @pytest.fixture

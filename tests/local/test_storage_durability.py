@@ -13,12 +13,12 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from conftest import RunningCloud, serve
 from google.cloud import storage
 
 from local.storage import Storage
+from tests.conftest import RunningCloud, serve
 
-pytest_plugins = ["storage_fixtures"]
+pytest_plugins = ["tests.local.storage_fixtures"]
 
 CHUNK = 256 * 1024
 MEGABYTE = 1 << 20

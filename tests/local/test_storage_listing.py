@@ -6,7 +6,7 @@ from google.cloud import storage
 
 from local.storage.listing import after, glob_pattern
 
-pytest_plugins = ["storage_fixtures"]
+pytest_plugins = ["tests.local.storage_fixtures"]
 
 TREE = ("a", "a/", "a/1", "a/2", "a/b/3", "b/4", "b.txt", "ä", "z")
 

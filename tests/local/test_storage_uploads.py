@@ -13,7 +13,7 @@ from google.api_core import exceptions
 from google.cloud import storage
 from google.cloud.storage import transfer_manager
 
-pytest_plugins = ["storage_fixtures"]
+pytest_plugins = ["tests.local.storage_fixtures"]
 
 CHUNK = 256 * 1024
 DATA = random.Random(7).randbytes(3 * CHUNK + 1000)  # noqa: S311 - any bytes, but the same ones each time

@@ -2,9 +2,9 @@
 
 import httpx
 import pytest
-from conftest import RunningCloud
 
 from local.wire import Answer, Call, Method
+from tests.conftest import RunningCloud
 
 
 def answered(_: Call) -> Answer:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import RunningCloud
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
+
+from tests.conftest import RunningCloud
 
 NUMBERS = itertools.count()
 PROJECT = "puffin-project"

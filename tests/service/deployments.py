@@ -1,34 +1,27 @@
 """Throw-away models and their deployments on the session's local cloud."""
 
 import contextlib
-import importlib
 import io
 import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import google.auth
-import google.auth.compute_engine._metadata
-import pytest
-from google.cloud import bigquery, storage
-from google.cloud.storage import Bucket
+from google.cloud import bigquery
 
 from service import cli, clients, settings, spec, table
 from service.clients import Clients
 from service.run import Run
-from tests.conftest import RunningCloud
 
 MODEL = Path(__file__).with_name("throwaway_model.py")
 NAMES = itertools.cycle(
     [("house_price", "house", "EU"), ("churn2", "client_no", "us-east4"), ("yields", "plant", "US")]
 )
-NUMBERS = itertools.count(1)
+NUMBERS = itertools.count(1)  # so that no two deployments share a name
 
 
 @dataclass(frozen=True)
@@ -98,35 +91,6 @@ class Deployment:
         """All receipts, in the order of their ends."""
         blobs = self.clients.runs.list_blobs(prefix="receipts/")
         return sorted((json.loads(blob.download_as_bytes()) for blob in blobs), key=lambda r: str(r["ended_at"]))
-
-
-@pytest.fixture(scope="session")
-def owner(cloud: RunningCloud) -> Iterator[dict[str, str]]:
-    """The environment of the person at the keyboard, also in this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in cloud.env.items():
-            patch.setenv(name, value)
-        # google-auth reads the address of the metadata server once, when this module is imported.
-        importlib.reload(google.auth.compute_engine._metadata)
-        yield cloud.env
-    importlib.reload(google.auth.compute_engine._metadata)
-
-
-@pytest.fixture
-def bucket(owner: dict[str, str]) -> Bucket:
-    """An empty bucket."""
-    client = storage.Client(
-        project=owner["GOOGLE_CLOUD_PROJECT"],
-        credentials=google.auth.default()[0],
-        client_options={"api_endpoint": owner["STORAGE_ENDPOINT"]},
-    )
-    return client.create_bucket(f"bucket-{next(NUMBERS)}", location="EU")
-
-
-@pytest.fixture
-def deployment(owner: dict[str, str], tmp_path: Path) -> Deployment:
-    """A model that was never trained, deployed under names of its own."""
-    return deployed(owner, tmp_path)
 
 
 def deployed(owner: dict[str, str], folder: Path) -> Deployment:

@@ -12,10 +12,7 @@ from pathlib import Path
 import pytest
 
 from service import cli
-from tests.service import deployments
 from tests.service.deployments import Deployment
-
-owner, deployment = deployments.owner, deployments.deployment
 
 
 def main(*arguments: str, environment: Mapping[str, str]) -> tuple[int, str, str]:
@@ -61,26 +58,18 @@ def test_a_model_that_is_not_there_is_a_matter_of_usage(tmp_path: Path) -> None:
     assert f"'{tmp_path}/absent/model.yaml' cannot be read" in line["message"]
 
 
-def test_by_hand_from_the_first_training_to_the_check(deployment: Deployment) -> None:
-    """The same steps as a person takes them, in processes of their own."""
-
-    def service(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "service", *arguments]
-        return subprocess.run(command, env=os.environ | deployment.env, capture_output=True, text=True, check=False)
-
-    for verb in ("train", "apply"):
-        ended = service(verb, "--run-date", "2024-05-01")
-        assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
-        last = json.loads(ended.stderr.splitlines()[-1])
-        assert last["message"] == "Well done."
-        labels = last["logging.googleapis.com/labels"]
-        assert last["run_id"] == labels["run_id"]
-        assert labels["run_id"].startswith(
-            f"{deployment.env['MODEL']}-{'training' if verb == 'train' else 'application'}-"
-        )
-    checked = service("check", "--run-date", "2024-05-01")
-    assert (checked.returncode, checked.stderr) == (0, "")
-    assert json.loads(checked.stdout)["rows"] == 10
+def test_a_run_by_hand_logs_json_to_stderr_and_ends_with_well_done(deployment: Deployment) -> None:
+    assert deployment.main("train", "--run-date", "2024-05-01").code == 0
+    command = [sys.executable, "-m", "service", "apply", "--run-date", "2024-05-01"]
+    ended = subprocess.run(command, env=os.environ | deployment.env, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
+    last = json.loads(ended.stderr.splitlines()[-1])
+    labels = last["logging.googleapis.com/labels"]
+    assert (last["message"], last["run_id"]) == ("Well done.", labels["run_id"])
+    assert labels["run_id"].startswith(f"{deployment.env['MODEL']}-application-2024-05-01-")
+    assert (labels["model"], labels["action"]) == (deployment.env["MODEL"], "application")
+    checked = deployment.main("check", "--run-date", "2024-05-01")
+    assert (checked.code, checked.lines, json.loads(checked.out)["rows"]) == (0, [], 10)
 
 
 def test_a_bucket_that_is_not_there_is_no_bucket_without_versions(deployment: Deployment) -> None:

@@ -16,10 +16,7 @@ from service.errors import BadUsage, UpstreamFailed
 from service.predictions import Content
 from service.run import Run
 from service.table import prediction_schema
-from tests.service import deployments
 from tests.service.deployments import Deployment
-
-owner, deployment = deployments.owner, deployments.deployment
 
 DAY = date(2024, 5, 1)
 BEGAN = datetime(2024, 5, 1, 7, tzinfo=UTC)

@@ -15,9 +15,6 @@ from hypothesis import strategies as st
 
 from service import data_files, fingerprint
 from service.data_files import DataFiles
-from tests.service import deployments
-
-owner, bucket = deployments.owner, deployments.bucket
 
 KINDS: dict[str, st.SearchStrategy[Any]] = {
     "STRING": st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8),

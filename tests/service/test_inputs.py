@@ -11,10 +11,7 @@ from google.cloud import bigquery
 from service import inputs
 from service.errors import BadData, BadUsage
 from service.run import Run
-from tests.service import deployments
 from tests.service.deployments import Deployment
-
-owner, deployment = deployments.owner, deployments.deployment
 
 DAY = date(2024, 5, 1)
 

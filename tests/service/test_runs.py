@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 
 from service import promotions, run, versions
-from tests.service import deployments
-from tests.service.deployments import Deployment
-
-owner, deployment = deployments.owner, deployments.deployment
+from tests.service.deployments import Deployment, deployed
 
 DAY = date(2024, 5, 1)
 ON = ("--run-date", str(DAY))
@@ -25,7 +22,7 @@ JOB = {
 @pytest.fixture(scope="module")
 def applied(owner: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """A deployment with one version and the predictions of DAY, for tests that leave both as they are."""
-    made = deployments.deployed(owner, tmp_path_factory.mktemp("applied"))
+    made = deployed(owner, tmp_path_factory.mktemp("applied"))
     assert made.main("train", *ON).code == made.main("apply", *ON).code == 0
     return made
 

@@ -13,9 +13,6 @@ from google.cloud.storage import Bucket
 from service import objects, promotions, versions
 from service.errors import BadData, UpstreamFailed
 from service.promotions import Promotion
-from tests.service import deployments
-
-owner, bucket = deployments.owner, deployments.bucket
 
 ORIGIN: dict[str, Any] = {
     "model": "churn",

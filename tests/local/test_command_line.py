@@ -14,9 +14,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import ROOT, RunningCloud, serve
 
 from local.__main__ import main
+from tests.conftest import ROOT, RunningCloud, serve
 
 VERBS = ("serve", "airflow", "env", "logs", "executions", "query")
 

@@ -1,0 +1,179 @@
+"""Arrays, structs and aggregates: indexes that must exist, UNNEST with its fields and offsets, LIMIT inside an aggregate."""
+
+from sqlglot import exp
+
+from local.warehouse.rewriting import call, cast, rule
+from local.warehouse.statements import unsupported
+from local.warehouse.types import element, kind
+
+@rule(exp.Bracket)
+def _bracket(node: exp.Bracket) -> exp.Expr | None:
+    if len(node.expressions) != 1 or kind(node.this) in ("JSON", "STRUCT"):
+        return None
+    index = node.expressions[0]
+    if node.args.get("offset") == 1:
+        index = exp.Sub(this=exp.paren(index), expression=exp.Literal.number(1))
+    return call("bq_safe_at" if node.args.get("safe") else "bq_at", node.this, index)
+
+
+def name_fields(tree: exp.Expr) -> None:
+    """Give every field of a struct literal its name, those of an array's later elements from the first one.
+
+    Runs before types are annotated, so that the types of arrays of structs are known.
+    """
+    for struct in tree.find_all(exp.Struct):
+        fields = []
+        for number, value in enumerate(struct.expressions, 1):
+            if isinstance(value, exp.PropertyEQ):
+                fields.append(value)
+                continue
+            named = isinstance(value, exp.Column | exp.Dot | exp.Alias)
+            name = value.alias_or_name if named else f"_field_{number}"
+            identifier = exp.to_identifier(name, quoted=True)
+            fields.append(exp.PropertyEQ(this=identifier, expression=value.unalias() if named else value))
+        struct.set("expressions", fields)
+    for array in tree.find_all(exp.Array):
+        first = array.expressions[0] if array.expressions else None
+        if isinstance(first, exp.Struct):
+            array.set("expressions", [first, *(_like(first, item) for item in array.expressions[1:])])
+
+
+def _like(first: exp.Struct, item: exp.Expr) -> exp.Expr:
+    values = item.expressions if isinstance(item, exp.Tuple | exp.Struct) else []
+    if len(values) != len(first.expressions):
+        return item
+    plain = [v.expression if isinstance(v, exp.PropertyEQ) else v for v in values]
+    pairs = zip(first.expressions, plain, strict=True)
+    return exp.Struct(expressions=[exp.PropertyEQ(this=f.this.copy(), expression=v.copy()) for f, v in pairs])
+
+
+@rule(exp.ArrayFirst, exp.ArrayLast)
+def _end_of_array(node: exp.ArrayFirst) -> exp.Expr:
+    last = exp.Sub(this=call("len", node.this.copy()), expression=exp.Literal.number(1))
+    return call("bq_at", node.this, 0 if isinstance(node, exp.ArrayFirst) else last)
+
+
+@rule(exp.ArraySlice)
+def _array_slice(node: exp.ArraySlice) -> exp.Expr:
+    bounds = [node.args["start"], node.args["end"]]
+    if not all(isinstance(b, exp.Literal) and b.is_int for b in bounds):
+        raise unsupported("ARRAY_SLICE with bounds that are not literals from 0 on")
+    return call("list_slice", node.this, *(int(b.name) + 1 for b in bounds))
+
+
+@rule(exp.RangeBucket)
+def _range_bucket(node: exp.RangeBucket) -> exp.Expr:
+    return call("bq_range_bucket", node.this, node.expression)
+
+
+@rule(exp.In)
+def _in(node: exp.In) -> exp.Expr | None:
+    unnest = node.args.get("unnest")
+    array = unnest.expressions[0] if isinstance(unnest, exp.Unnest) else None
+    array = array.this if isinstance(array, exp.Cast) else array
+    if isinstance(array, exp.Array) and array.expressions:
+        return exp.In(this=node.this, expressions=array.expressions)
+    return exp.false() if isinstance(array, exp.Array) else None
+
+
+@rule(exp.Unnest)
+def _unnest(node: exp.Unnest) -> exp.Expr | None:
+    if isinstance(node.parent, exp.In) or len(node.expressions) != 1:
+        return None
+    array, alias, offset = node.expressions[0], node.args.get("alias"), node.args.get("offset")
+    name = alias.columns[0] if isinstance(alias, exp.TableAlias) and alias.columns else None
+    if name is None:
+        implicit = array.name if isinstance(array, exp.Column | exp.Dot) and array.name else "unnested"
+        name = exp.to_identifier(implicit, quoted=True)
+    items = element(array)
+    literal = isinstance(array, exp.Array) and bool(array.expressions) and isinstance(array.expressions[0], exp.Struct)
+    struct = literal or (items is not None and items.this == exp.DType.STRUCT)
+    join = node.parent
+    if isinstance(join, exp.Join) and join.side and not join.args.get("on") and not join.args.get("using"):
+        join.set("on", exp.true())  # GoogleSQL lets LEFT JOIN UNNEST do without
+    unnested: exp.Expr = call("unnest", array)
+    if struct:
+        # Its fields become columns of a table of that name, so that `name.field`, `field` and `*` all work.
+        unnested.append("expressions", exp.Kwarg(this=exp.var("max_depth"), expression=exp.Literal.number(2)))
+    else:
+        unnested = exp.alias_(unnested, name.copy())
+    columns = [unnested]
+    if offset:
+        position = offset if isinstance(offset, exp.Identifier) else exp.to_identifier("offset", quoted=True)
+        subscripts = call("generate_subscripts", array.copy(), 1)
+        columns.append(
+            exp.alias_(exp.Sub(this=cast(subscripts, "BIGINT"), expression=exp.Literal.number(1)), position.copy())
+        )
+    table = name.copy() if struct else exp.to_identifier(f"_{name.name}_row", quoted=True)
+    return exp.Subquery(this=exp.select(*columns), alias=exp.TableAlias(this=table))
+
+
+
+
+@rule(exp.Avg)
+def _average(node: exp.Avg) -> exp.Expr | None:
+    if kind(node.this) == "BIGNUMERIC":
+        raise unsupported("AVG of BIGNUMERIC; cast to NUMERIC")
+    if kind(node) != "NUMERIC" or isinstance(node.parent, exp.Window):
+        return None
+    count = exp.Nullif(this=exp.Count(this=node.this.copy()), expression=exp.Literal.number(0))
+    return call("bq_divide_numeric", exp.Sum(this=node.this.copy()), count)
+
+
+def _limited(node: exp.Expr) -> tuple[exp.Expr, exp.Expr | None]:
+    """The argument of an aggregate without its LIMIT, and the LIMIT."""
+    return (node.this, node.expression) if isinstance(node, exp.Limit) else (node, None)
+
+
+def _value_of(node: exp.Expr) -> exp.Expr:
+    while isinstance(node, exp.Order | exp.Distinct | exp.Limit):
+        node = node.this if node.this is not None else node.expressions[0]
+    return node.copy()
+
+
+@rule(exp.IgnoreNulls)
+def _ignore_nulls(node: exp.IgnoreNulls) -> exp.Expr | None:
+    if not isinstance(node.this, exp.ArrayAgg | exp.Anonymous | exp.Bracket):
+        return None
+    found = node.find(exp.ArrayAgg)
+    if found is None:
+        return None
+    present = exp.Not(this=exp.Is(this=_value_of(found.this), expression=exp.Null()))
+    found.replace(exp.Filter(this=found.copy(), expression=exp.Where(this=present)))
+    return node.this.copy()
+
+
+@rule(exp.ArrayAgg)
+def _array_agg(node: exp.ArrayAgg) -> exp.Expr | None:
+    argument, limit = _limited(node.this)
+    if limit is None:
+        return None
+    aggregate: exp.Expr = exp.ArrayAgg(this=argument.copy(), nulls_excluded=node.args.get("nulls_excluded"))
+    return call("list_slice", aggregate, 1, limit.copy())
+
+
+@rule(exp.GroupConcat)
+def _string_agg(node: exp.GroupConcat) -> exp.Expr | None:
+    argument, limit = _limited(node.this)
+    if limit is None:
+        return None
+    present = exp.Not(this=exp.Is(this=_value_of(argument), expression=exp.Null()))
+    listed = exp.Filter(this=exp.ArrayAgg(this=argument.copy()), expression=exp.Where(this=present))
+    separator = node.args.get("separator") or exp.Literal.string(",")
+    return call("array_to_string", call("list_slice", listed, 1, limit.copy()), separator.copy())
+
+
+@rule(exp.ApproxTopK)
+def _top_count(node: exp.ApproxTopK) -> exp.Expr:
+    return call("bq_top_count", call("histogram", node.this), node.expression)
+
+
+@rule(exp.ApproxQuantiles)
+def _quantiles(node: exp.ApproxQuantiles) -> exp.Expr:
+    try:
+        parts = int(node.expression.name or node.expression.this.name)
+    except (AttributeError, ValueError) as error:
+        raise unsupported("APPROX_QUANTILES with a number that is not a literal") from error
+    points: list[exp.Expr] = [exp.Literal.number(f"{i / parts!r}") for i in range(parts + 1)]
+    # Exact, so that a rehearsal gives the same answer twice.
+    return call("quantile_disc", node.this, exp.Array(expressions=points))
