@@ -31,6 +31,7 @@ class Environment(DeclaredKind):
     )  # fmt: skip
     named = "name"
     placed = "region"
+    forms = {"name": r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"}  # noqa: RUF012 (never changed)
 
     def __init__(self, declared: Declared, rest: Rest) -> None:
         super().__init__(declared)
@@ -38,6 +39,7 @@ class Environment(DeclaredKind):
 
     def faults(self, inputs: Mapping[str, Any]) -> Iterator[Fault]:
         """The image must be a pinned build of Composer 3, and the account must be named: it cannot be set later."""
+        yield from super().faults(inputs)
         config = inputs.get("config")
         if not isinstance(config, Mapping):
             if config is not UNKNOWN:

@@ -1,13 +1,16 @@
 """Resource types of which the local cloud only keeps what was declared; other parts read it there."""
 
 import json
+import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from local.declared import Declared, Resource
+from local.provider import schemas
 from local.provider.kind import Kind, Scope, State, filled
+from local.provider.schemas import Fault
 from local.provider.values import MASK, Properties, masked
 from local.wire import CloudError
 
@@ -21,11 +24,20 @@ class DeclaredKind(Kind):
         id: template of the provider's id.
         computed: outputs beside the inputs; templates, or functions called once, when the resource is made.
         repeatable: whether declaring the same twice is no conflict.
+        forms: what an input must look like.
     """
 
     id: str
     computed: Mapping[str, Computed] = {}
     repeatable: bool = False
+    forms: Mapping[str, str] = {}
+
+    def faults(self, inputs: Mapping[str, Any]) -> Iterator[Fault]:
+        """Inputs without their form, which the platform would only refuse in the middle of an `up`."""
+        for name, form in self.forms.items():
+            value = inputs.get(name)
+            if isinstance(value, str) and not re.fullmatch(form, value):
+                yield Fault(name, f"{value!r} does not have the form {form}.")
 
     def create(self, inputs: Properties, scope: Scope) -> State:
         """Check what the resource refers to, and add the row."""
@@ -41,6 +53,8 @@ class DeclaredKind(Kind):
         row = self.declared.get(self.type, id)
         if row is None:
             return None
+        if not outputs:  # an import, which takes everything that could have been given
+            inputs = {name: row.properties[name] for name in schemas.inputs(self.type) if name in row.properties}
         kept = {name: value for name, value in row.properties.items() if MASK not in json.dumps(value)}
         changed = {name: value for name, value in kept.items() if masked(outputs.get(name)) != value}
         observed = {name: changed.get(name, value) for name, value in inputs.items()}
@@ -86,6 +100,7 @@ class Account(DeclaredKind):
     id = f"projects/{{project}}/serviceAccounts/{email}"
     replaces = ("project", "accountId")
     named = "accountId"
+    forms = {"accountId": r"[a-z][-a-z0-9]{4,28}[a-z0-9]"}  # noqa: RUF012 (never changed)
 
     def __init__(self, declared: Declared) -> None:
         super().__init__(declared)

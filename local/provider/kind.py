@@ -20,6 +20,7 @@ from local.wire import CloudError
 # The provider puts this on everything that has labels, unless told not to:
 # https://www.pulumi.com/registry/packages/gcp/api-docs/provider/#addpulumiattributionlabel_python
 ATTRIBUTION = {"goog-pulumi-provisioned": "true"}
+LABEL = re.compile(r"[\w-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +150,20 @@ class Kind(ABC):
     def record(self, id: str, outputs: Mapping[str, Any]) -> None:
         """Write down what is declared now; secrets stay out."""
         self.declared.put(Resource(self.type, id, masked(outputs)))
+
+
+def label_faults(inputs: Mapping[str, Any]) -> Iterator[Fault]:
+    """Labels that the platform refuses: https://cloud.google.com/resource-manager/docs/labels-overview#requirements."""
+    labels = inputs.get("labels")
+    if not isinstance(labels, Mapping):
+        return
+    for key, value in labels.items():
+        if not LABEL.fullmatch(key) or key != key.lower() or not key[:1].isalpha():
+            yield Fault("labels", f"{key!r} is no key of a label: up to 63 lower-case letters, digits, _ and -.")
+        if isinstance(value, str) and (not LABEL.fullmatch(value) or value != value.lower()):
+            yield Fault(
+                f"labels.{key}", f"{value!r} is no value of a label: up to 63 lower-case letters, digits, _ and -."
+            )
 
 
 def deletion_policy(token: str, outputs: Mapping[str, Any], scope: Scope) -> str:

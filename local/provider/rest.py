@@ -45,7 +45,10 @@ class Rest:
         """
         headers = {"content-type": content_type} if content_type else {}
         url = f"http://127.0.0.1:{self._port()}{path}"
-        answer = self._client.request(verb, url, params=query, json=body, content=content, headers=headers)
+        try:
+            answer = self._client.request(verb, url, params=query, json=body, content=content, headers=headers)
+        except httpx.TransportError as error:
+            raise CloudError(503, "unavailable", f"The local cloud did not answer {verb} {path}: {error}") from error
         if answer.is_error:
             raise _error(answer)
         found: dict[str, Any] = answer.json() if answer.content else {}

@@ -21,7 +21,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from local.provider import program, schemas
 from local.provider.catalog import Catalog
 from local.provider.changes import Change
-from local.provider.kind import ATTRIBUTION, Kind, Scope, deletion_policy
+from local.provider.kind import ATTRIBUTION, Kind, Scope, deletion_policy, label_faults
 from local.provider.schemas import Fault
 from local.provider.values import Properties, decode, encode, known, marked_like, plain
 from local.wire import STATUS_NAMES, CloudError
@@ -98,10 +98,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             kind = self._catalog.kind(token)
             inputs = decode(request.news)
             given = {name: value for name, value in inputs.items() if name != DEFAULTED}
-            faults = [*schemas.faults(token, given), *kind.faults(plain(given))]
-            if kind.named and kind.named not in given and not faults:
-                inputs = {**given, kind.named: _name(request, kind), DEFAULTED: [kind.named]}
-            return _checked(encode(inputs), faults)
+            faults = [*schemas.faults(token, given), *label_faults(plain(given))]
+            if kind.named and kind.named not in given:
+                given = {**given, kind.named: _name(request, kind)}
+                inputs = {**given, DEFAULTED: [kind.named]}
+            return _checked(encode(inputs), [*faults, *kind.faults(plain(given))])
 
     def Diff(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
         """What changes, and whether that needs a new resource."""

@@ -55,6 +55,10 @@ class Launched:
         with self._status:
             return self._status.read()
 
+    def reported(self) -> str:
+        """What it reports, while the local cloud, which standard input stands for, is still there."""
+        return self._status.read()
+
     def left(self) -> list[psutil.Process]:
         found = []
         for process in psutil.process_iter():
@@ -125,5 +129,6 @@ def test_an_order_to_end_that_comes_before_the_program_has_begun_is_not_lost() -
     assert launched.process.stdin
     launched.process.stdin.write(b"x")
     launched.process.stdin.flush()
-    assert launched.ended() == "signal 15"
+    assert launched.reported() == "signal 15"
+    assert launched.ended() == "", "it reports once"
     assert launched.left() == []

@@ -106,6 +106,23 @@ def test_an_account_made_again_is_a_new_identity(client: Client) -> None:
     assert client.create(ACCOUNT, {"accountId": "reborn"})[1]["uniqueId"] != first["uniqueId"]
 
 
+@pytest.mark.parametrize("id", ["tiny", "With-Capitals", "a" * 31, "ends-with-", "under_score"])
+def test_an_account_id_that_the_platform_refuses_is_refused_before_anything_is_made(client: Client, id: str) -> None:
+    assert client.refusals(ACCOUNT, {"accountId": id})[0].startswith("accountId: ")
+
+
+@pytest.mark.parametrize("labels", [{"Team": "a"}, {"team": "A Team"}, {"team": "a" * 64}, {"1st": "a"}])
+def test_labels_that_the_platform_refuses_are_refused(client: Client, labels: dict[str, str]) -> None:
+    assert client.refusals(BUCKET, {"location": "EU", "labels": labels})[0].startswith("labels")
+
+
+def test_a_declared_account_can_be_imported(client: Client) -> None:
+    id, _ = client.create(ACCOUNT, {"accountId": "adopted-train", "displayName": "Adopted"})
+    found = client.read(ACCOUNT, id, {}, {})
+    assert found
+    assert found[0] == {"accountId": "adopted-train", "displayName": "Adopted", "project": "test-project"}
+
+
 def test_a_repository_tells_its_address(client: Client) -> None:
     _, outputs = client.create(REPOSITORY, {"repositoryId": "models", "format": "DOCKER"})
     assert outputs["registryUri"] == "europe-west6-docker.pkg.dev/test-project/models"
