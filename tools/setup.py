@@ -39,29 +39,34 @@ def main() -> int:
 
 
 def install() -> None:
-    """Create `.venv`, put uv in it (hash-checked), and let uv install exactly what the lock names."""
-    python = VENV / "bin" / "python"
+    """Create `.venv` and let uv install exactly what the lock names, from its cache alone where that is enough."""
     say("installing the locked packages into .venv (about a minute with an empty cache, 10 s with a full one)")
-    uv = VENV / "bin" / "uv"
-    if not uv.exists():
+    uv = cached_uv()
+    if not (VENV / "bin" / "python").exists():
         shutil.rmtree(VENV, ignore_errors=True)
-        run(sys.executable, "-m", "venv", VENV)
-        with tempfile.NamedTemporaryFile("w", suffix=".txt") as pin:
-            pin.write(locked("uv"))
-            pin.flush()
-            run(
-                python,
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--require-hashes",
-                "-r",
-                pin.name,
-            )
-    run(uv, "pip", "sync", "--quiet", "--require-hashes", LOCK)
-    run(uv, "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", ROOT)
+        run(uv, "venv", "--quiet", "--python", sys.executable, VENV)
+    sync = (uv, "pip", "sync", "--quiet", "--require-hashes", LOCK)
+    # Offline first: uv asks the index even when everything is cached, and the index may be out of reach.
+    if not succeeds(*sync, "--offline"):
+        run(*sync)
+    run(uv, "pip", "install", "--quiet", "--offline", "--no-deps", "--no-build-isolation", "--editable", ROOT)
+
+
+def cached_uv() -> Path:
+    """The locked uv, kept outside the clone; pip fetches it, hash-checked, into an environment of its own once."""
+    entry = locked("uv")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "predictions" / "uv"
+    uv = cache / hashlib.sha256(entry.encode()).hexdigest()
+    if not uv.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as aside:
+            run(sys.executable, "-m", "venv", aside)
+            pin = Path(aside, "uv.txt")
+            pin.write_text(entry)
+            pip = (Path(aside, "bin", "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+            run(*pip, "--require-hashes", "--requirement", pin)
+            Path(aside, "bin", "uv").rename(uv)
+    return uv
 
 
 def locked(name: str) -> str:
@@ -73,9 +78,18 @@ def locked(name: str) -> str:
 
 
 def run(*command: str | Path) -> None:
-    """Run a program with this environment in its own right, not the caller's virtual environment."""
-    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "PYTHONPATH")} | {"VIRTUAL_ENV": str(VENV)}
-    subprocess.run(command, check=True, env=env, cwd=ROOT)
+    """Run a program; its failure is ours."""
+    subprocess.run(command, check=True, env=environment(), cwd=ROOT)
+
+
+def succeeds(*command: str | Path) -> bool:
+    """Run a program that may fail without a word, because another way follows."""
+    return subprocess.run(command, check=False, env=environment(), cwd=ROOT, capture_output=True).returncode == 0
+
+
+def environment() -> dict[str, str]:
+    """This environment in its own right, not the caller's virtual environment."""
+    return {k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "PYTHONPATH")} | {"VIRTUAL_ENV": str(VENV)}
 
 
 def say(text: str) -> None:
