@@ -3,7 +3,7 @@
     ServiceError
     ├── BadUsage        exit 2: a command, model.yaml or the environment must be changed; repeating does not help
     ├── BadData         exit 3: the input or the predictions must be changed; repeating does not help
-    └── UpstreamFailed  exit 4: a service or the model's process failed; repeating may help
+    └── UpstreamFailed  exit 4: a service failed or a process was killed; repeating may help
 
 Does not own exit 0 (done) and 1 (a bug: any other exception).
 """
@@ -40,6 +40,6 @@ class BadData(ServiceError):
 
 
 class UpstreamFailed(ServiceError):
-    """Google Cloud or the model's own process failed."""
+    """Google Cloud failed, or the run or the model's own process was killed."""
 
     exit_code = 4

@@ -56,7 +56,7 @@ def in_duckdb(connection: duckdb.DuckDBPyConnection, rows: list[tuple[Any, ...]]
     return fingerprint.text(*connection.execute(fingerprint.duckdb_sql(COLUMNS, "t")).fetchone() or ())
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(rows=ROWS)
 def test_duckdb_and_python_agree(connection: duckdb.DuckDBPyConnection, rows: list[tuple[Any, ...]]) -> None:
     assert in_duckdb(connection, rows) == fingerprint.of_rows(COLUMNS, rows)
