@@ -31,7 +31,7 @@ class Environment(DeclaredKind):
     )  # fmt: skip
     named = "name"
     placed = "region"
-    forms = {"name": r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"}  # noqa: RUF012 (never changed)
+    forms = (("name", r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"),)
 
     def __init__(self, declared: Declared, rest: Rest) -> None:
         super().__init__(declared)

@@ -30,11 +30,11 @@ class DeclaredKind(Kind):
     id: str
     computed: Mapping[str, Computed] = {}
     repeatable: bool = False
-    forms: Mapping[str, str] = {}
+    forms: tuple[tuple[str, str], ...] = ()
 
     def faults(self, inputs: Mapping[str, Any]) -> Iterator[Fault]:
         """Inputs without their form, which the platform would only refuse in the middle of an `up`."""
-        for name, form in self.forms.items():
+        for name, form in self.forms:
             value = inputs.get(name)
             if isinstance(value, str) and not re.fullmatch(form, value):
                 yield Fault(name, f"{value!r} does not have the form {form}.")
@@ -79,7 +79,10 @@ class DeclaredKind(Kind):
     def _outputs(self, facts: Properties, before: Properties) -> Properties:
         made = {}
         for name, value in self.computed.items():
-            made[name] = filled(value, facts) if isinstance(value, str) else before.get(name) or value()
+            if isinstance(value, str):
+                made[name] = filled(value, facts)
+            else:
+                made[name] = value() if name not in before or name in self.remade else before[name]
         return {**facts, **made}
 
 
@@ -100,7 +103,7 @@ class Account(DeclaredKind):
     id = f"projects/{{project}}/serviceAccounts/{email}"
     replaces = ("project", "accountId")
     named = "accountId"
-    forms = {"accountId": r"[a-z][-a-z0-9]{4,28}[a-z0-9]"}  # noqa: RUF012 (never changed)
+    forms = (("accountId", r"[a-z][-a-z0-9]{4,28}[a-z0-9]"),)
 
     def __init__(self, declared: Declared) -> None:
         super().__init__(declared)

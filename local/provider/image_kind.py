@@ -30,7 +30,7 @@ class Repository(DeclaredKind):
     replaces = ("project", "location", "repositoryId", "format", "kmsKeyName", "mode", "remoteRepositoryConfig")
     placed = "location"
     remade = ("updateTime",)
-    forms = {"repositoryId": r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"}  # noqa: RUF012 (never changed)
+    forms = (("repositoryId", r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"),)
 
     def __init__(self, declared: Declared, folder: Path) -> None:
         super().__init__(declared)

@@ -21,6 +21,7 @@ from local.wire import CloudError
 # https://www.pulumi.com/registry/packages/gcp/api-docs/provider/#addpulumiattributionlabel_python
 ATTRIBUTION = {"goog-pulumi-provisioned": "true"}
 LABEL = re.compile(r"[\w-]{0,63}")
+LABEL_RULE = "Use up to 63 lower-case letters, digits, _ and -; a key begins with a letter."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,15 +96,14 @@ class Kind(ABC):
 
     def diff(self, old: Mapping[str, Any], new: Mapping[str, Any], outputs: Properties, scope: Scope) -> list[Change]:
         """What differs between old and new inputs, and between the outputs and what the provider would fill in."""
-        changes = compare(old, new, self.replaces, self.same)
         facts = self.complete(new, scope)
-        for name in ("project", self.placed):
-            before, after = plain(outputs.get(name)), facts.get(name)
-            if name and name not in new and before and known(after) and before != after:
-                changes.append(Change(name, "update", replaces=True))
-        before, after = plain(outputs.get("pulumiLabels")), facts.get("pulumiLabels")
-        if before is not None and known(after) and before != after and not any(c.path[:6] == "labels" for c in changes):
-            changes.append(Change("pulumiLabels", "update"))
+        places = [name for name in ("project", self.placed) if name in outputs and name in facts]
+        before, after = {name: outputs[name] for name in places}, {name: facts[name] for name in places}
+        changes = compare({**before, **old}, {**after, **new}, self.replaces, self.same)
+        if not any(change.path.startswith("labels") for change in changes):
+            labels, wanted = plain(outputs.get("pulumiLabels")), facts.get("pulumiLabels")
+            if labels is not None and known(wanted) and labels != wanted:
+                changes.append(Change("pulumiLabels", "update"))
         return changes
 
     def planned(self, inputs: Mapping[str, Any], outputs: Properties | None, scope: Scope) -> Properties:
@@ -159,11 +159,9 @@ def label_faults(inputs: Mapping[str, Any]) -> Iterator[Fault]:
         return
     for key, value in labels.items():
         if not LABEL.fullmatch(key) or key != key.lower() or not key[:1].isalpha():
-            yield Fault("labels", f"{key!r} is no key of a label: up to 63 lower-case letters, digits, _ and -.")
+            yield Fault("labels", f"{key!r} is no key of a label. {LABEL_RULE}")
         if isinstance(value, str) and (not LABEL.fullmatch(value) or value != value.lower()):
-            yield Fault(
-                f"labels.{key}", f"{value!r} is no value of a label: up to 63 lower-case letters, digits, _ and -."
-            )
+            yield Fault(f"labels.{key}", f"{value!r} is no value of a label. {LABEL_RULE}")
 
 
 def deletion_policy(token: str, outputs: Mapping[str, Any], scope: Scope) -> str:

@@ -11,6 +11,8 @@ from pulumi.runtime.proto import provider_pb2_grpc
 from local.provider.values import decode, encode
 
 Properties = dict[str, Any]
+ACCOUNT = "gcp:serviceaccount/account:Account"
+BUCKET = "gcp:storage/bucket:Bucket"
 REPLACING = {
     messages.PropertyDiff.ADD_REPLACE,
     messages.PropertyDiff.DELETE_REPLACE,
@@ -108,3 +110,13 @@ def refused(call: Any) -> str:
     with pytest.raises(grpc.RpcError) as caught:
         call()
     return str(caught.value.details())
+
+
+def account(client: Client, id: str) -> str:
+    """Declares a service account and returns its e-mail."""
+    return str(client.create(ACCOUNT, {"accountId": id})[1]["email"])
+
+
+def bucket(client: Client, name: str, **more: Any) -> dict[str, Any]:
+    """Makes a bucket and returns its outputs."""
+    return client.create(BUCKET, {"name": name, "location": "EUROPE-WEST6", **more})[1]
