@@ -93,7 +93,11 @@ class Metadata:
 
     def token(self, call: Call) -> Answer:
         """An access token that names the account and is signed with this cloud's key."""
-        body = {"access_token": self.issue(self._who(call)), "expires_in": TOKEN_SECONDS, "token_type": "Bearer"}
+        body = {
+            "access_token": self.issue(self._who(call)),
+            "expires_in": TOKEN_SECONDS,
+            "token_type": "Bearer",
+        }
         return Answer(body=body, headers=FLAVOR)
 
     def issue(self, email: str) -> str:
@@ -125,7 +129,14 @@ class Metadata:
         return hmac.new(self._key, email.encode(), "sha256").hexdigest()[:32]
 
     def _who(self, call: Call) -> str:
-        who = call.params["who"]
+        return self.account_of(call.params["who"])
+
+    def account_of(self, who: str) -> str:
+        """The account behind `owner`, `airflow` or a reported name.
+
+        Raises:
+            CloudError: 404 when it is not declared.
+        """
         if who == OWNER:
             return OWNER
         if who == AIRFLOW:

@@ -5,12 +5,14 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from local.declared import Declared, Resource
-from local.metadata import ACCOUNT, COMPOSER, reported
+from local.metadata import ACCOUNT, AIRFLOW, COMPOSER, Metadata, reported
+from local.wire import CloudError
 from tests.conftest import RunningCloud
 
 JOBS = "/v2/projects/quay/locations/europe-west4/jobs"
@@ -73,17 +75,15 @@ def test_the_clients_see_no_real_service_account(cloud: RunningCloud, account: s
     assert not answer.json()["email"].endswith("gserviceaccount.com"), "google-auth would look it up at Google"
 
 
-def test_airflow_is_the_account_of_the_declared_environment(cloud: RunningCloud, account: str) -> None:
-    assert httpx.get(
-        f"{jobs_door(cloud)}/sa/airflow/computeMetadata/v1/instance/service-accounts/default/email"
-    ).is_error
-    declared = Declared(cloud.folder / "declared")
+def test_airflow_is_the_account_of_the_declared_environment(tmp_path: Path) -> None:
+    declared = Declared(tmp_path)  # not the session's, where other tests declare environments, too
+    metadata = Metadata(tmp_path, "quay", declared)
+    with pytest.raises(CloudError, match="pulumi up"):
+        metadata.account_of(AIRFLOW)
+    account = "airflow@quay.iam.gserviceaccount.com"
     declared.put(Resource(COMPOSER, "quay-airflow", {"config": {"nodeConfig": {"serviceAccount": account}}}))
-    try:
-        assert token(cloud, "airflow").startswith(f"local.{account}.")
-    finally:
-        declared.remove(COMPOSER, "quay-airflow")
-        declared.close()
+    assert metadata.account_of(AIRFLOW) == account
+    declared.close()
 
 
 def test_an_undeclared_account_gets_no_token(cloud: RunningCloud) -> None:
