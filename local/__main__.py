@@ -29,7 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m local", description="Google Cloud on this laptop, for rehearsals.")
+    parser = argparse.ArgumentParser(
+        prog="python -m local",
+        description="Google Cloud on this laptop, for rehearsals.",
+        epilog="example: python -m local serve --folder /tmp/cloud",
+    )
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
     folder = os.environ.get("LOCAL_CLOUD_FOLDER", DEFAULT_FOLDER)
 
@@ -45,13 +49,20 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument(
         "--project", default=os.environ.get("GOOGLE_CLOUD_PROJECT", DEFAULT_PROJECT), help="(default: %(default)s)"
     )
-    serving.add_argument("--port", type=int, default=0, help="of the owner's door (default: a free one)")
+    serving.add_argument("--port", type=_port, default=0, help="of the owner's door (default: a free one)")
     verb(
         "airflow", _airflow, "run Airflow on a local cloud until SIGTERM", "python -m local airflow --folder /tmp/cloud"
     )
     verb("env", _env, "print export lines for a running one", 'eval "$(python -m local env --folder /tmp/cloud)"')
     reader.add_verbs(verb)
     return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; they end at 65535")
+    return port
 
 
 def _serve(args: argparse.Namespace) -> None:

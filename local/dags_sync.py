@@ -113,7 +113,8 @@ def _client() -> Client:
 
 def main() -> int:
     """Follow until a signal; 2 when the declaration and this Airflow do not fit."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    example = "python -m local.dags_sync --declared .local/cloud/declared --to .local/cloud/airflow/dags"
+    parser = argparse.ArgumentParser(description=__doc__, epilog=f"example: {example}")
     parser.add_argument("--declared", type=Path, required=True, help="folder of the local cloud's declarations")
     parser.add_argument("--to", type=Path, required=True, help="Airflow's DAG folder")
     args = parser.parse_args()

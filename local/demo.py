@@ -5,27 +5,57 @@ demo_report.py.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from rich.console import Console
 
-from local import demo_report
+from local import demo_report, processes
 from local.display import Display
-from local.rehearse import DagRun, Rehearsal, StepFailed
+from local.programs import StepFailed, Stopped
+from local.rehearse import DagRun, Rehearsal
 
 MODEL = "customer_value"
 TRAIN_DATE = "1997-10-01"  # the transactions end in June 1998, so what happened in the next 90 days is known
 APPLY_DATES = ("1997-10-01", "1997-10-02")
-LOG_COLUMNS = 130
+LOG_COLUMNS = 140
 DEFAULT_FOLDER = Path(".local/demo")
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the demo; 0 when its predictions are in the warehouse, 1 when a step failed, 130 after Ctrl-C."""
+    """Run the demo; 0 when its predictions are in the warehouse, 1 when a step failed, 128 + the signal's number
+    when Ctrl-C (so 130), SIGTERM or the end of the terminal stopped it.
+    """
+    args = _parser().parse_args(arguments)
+    rehearsal, console = Rehearsal(args.folder), _console()
+    if args.stop:
+        console.print(f"stopped {rehearsal.stop()} processes of {rehearsal.folder}", soft_wrap=True)
+        return 0
+    try:
+        with _stopping(rehearsal, keep=args.keep):
+            runs = _perform(rehearsal, console)
+            demo_report.show(rehearsal, MODEL, runs, console)
+            if args.keep:
+                is_default = rehearsal.folder == DEFAULT_FOLDER.resolve()
+                demo_report.show_addresses(rehearsal, console, stop="make stop" if is_default else None)
+    except StepFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Stopped as stop:
+        left = processes.survivors(rehearsal.folder)
+        rest = f"these processes could not be ended: {left}" if left else "nothing is left running"
+        print(f"stopped by {'Ctrl-C' if str(stop) == 'SIGINT' else stop}; {rest}", file=sys.stderr)
+        return 128 + signal.Signals[str(stop)]
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m local.demo",
         description="Deploy, train and apply the example model on a local cloud, with real Pulumi and real Airflow.",
@@ -36,24 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--keep", action="store_true", help="leave Airflow and the local cloud running at the end")
     parser.add_argument("--stop", action="store_true", help="only stop what an earlier --keep left running")
-    args = parser.parse_args(arguments)
-    rehearsal, console = Rehearsal(args.folder), _console()
-    if args.stop:
-        console.print(f"stopped {rehearsal.stop()} processes of {rehearsal.folder}")
-        return 0
-    try:
-        with _stopping(rehearsal, keep=args.keep):
-            runs = _perform(rehearsal, console)
-            demo_report.show(rehearsal, MODEL, runs, console)
-            if args.keep:
-                demo_report.show_addresses(rehearsal, console)
-    except StepFailed as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped by Ctrl-C; nothing is left running", file=sys.stderr)
-        return 130
-    return 0
+    return parser
 
 
 def _console() -> Console:
@@ -64,14 +77,33 @@ def _console() -> Console:
 
 @contextmanager
 def _stopping(rehearsal: Rehearsal, *, keep: bool) -> Iterator[None]:
-    """Stop every process at the end, except after a success that is to be kept."""
+    """Stop every process at the end, except after a success that is to be kept; no signal interrupts that."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    heeded = [number for number in ENDING if before[number] != signal.SIG_IGN]  # as nohup wants it
+    stopping = True
     try:
-        yield
-    except BaseException:
-        rehearsal.stop()
-        raise
-    if not keep:
-        rehearsal.stop()
+        try:
+            for number in heeded:
+                signal.signal(number, _stop)
+            yield
+            stopping = not keep
+        finally:
+            _ignore(heeded)
+    finally:
+        if stopping and rehearsal.held:  # else what runs there is another's
+            rehearsal.stop()
+        for number in heeded:
+            signal.signal(number, before[number])
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    _ignore(list(ENDING))  # the first one counts; another would only interrupt the stopping
+    raise Stopped(signal.Signals(number).name)
+
+
+def _ignore(numbers: list[signal.Signals]) -> None:
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _perform(rehearsal: Rehearsal, console: Console) -> list[DagRun]:
@@ -81,8 +113,8 @@ def _perform(rehearsal: Rehearsal, console: Console) -> list[DagRun]:
         with display.step("local cloud", "usually 2 s") as step:
             rehearsal.start_cloud(step.say)
         _deploy_while_airflow_starts(rehearsal, display)
-        dags = rehearsal.outputs["dags"][MODEL]
         with display.step("DAGs", "Airflow reads them from the bucket") as step:
+            dags = _dags(rehearsal)
             rehearsal.unpause(list(dags.values()), step.say)
         runs = []
         for action, run_date in (("training", TRAIN_DATE), *(("application", day) for day in APPLY_DATES)):
@@ -91,20 +123,26 @@ def _perform(rehearsal: Rehearsal, console: Console) -> list[DagRun]:
         return runs
 
 
+def _dags(rehearsal: Rehearsal) -> dict[str, str]:
+    dags: dict[str, str] | None = rehearsal.outputs.get("dags", {}).get(MODEL)
+    if dags is None:
+        reason = f"the stack {rehearsal.stack!r} has none of model {MODEL!r}; the demo needs orchestrator composer"
+        raise StepFailed("DAGs", reason, rehearsal.logs / "deploy.out")
+    return dags
+
+
 def _deploy_while_airflow_starts(rehearsal: Rehearsal, display: Display) -> None:
     def deploy() -> None:
         with display.step("pulumi up", "usually 20 s") as step:
-            rehearsal.deploy(step.glance)
+            rehearsal.deploy(step.say, step.glance)
         with display.step("example data", "the CDNOW transactions") as step:
             rehearsal.load_example(step.say)
 
-    with ThreadPoolExecutor(1) as pool:
-        deploying = pool.submit(deploy)
-        try:
-            with display.step("Airflow", "usually 40 s") as step:
-                rehearsal.start_airflow(step.say)
-        finally:
-            deploying.result()
+    def start_airflow() -> None:
+        with display.step("Airflow", "usually 40 s") as step:
+            rehearsal.start_airflow(step.say)
+
+    rehearsal.at_once(deploy, start_airflow)
 
 
 if __name__ == "__main__":

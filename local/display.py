@@ -5,8 +5,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.console import Console, RenderableType
+from rich.progress import Progress, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+from rich.table import Column
+from rich.text import Text
+
+MARKS = {"done": "[green]✔", "failed": "[red]✘", "stopped": "[yellow]■"}
 
 
 class Step:
@@ -14,7 +18,7 @@ class Step:
 
     def __init__(self, display: "Display", name: str, usual: str) -> None:
         self._display, self.name, self._started, self._last = display, name, time.monotonic(), ""
-        self._row = display.progress.add_task(name, total=None, note=usual)
+        self._row = display.progress.add_task(name, total=None, note=usual, ended="")
         if not display.live:
             display.plain(f"{name} ... {usual}")
 
@@ -37,8 +41,9 @@ class Step:
             self.say(note)
 
     def end(self, word: str) -> None:
-        """Close the line with a last word."""
-        self._display.progress.update(self._row, total=1, completed=1, note=f"{word}  {self._last}")
+        """Close the line; `word` is one of MARKS."""
+        note = self._last if word == "done" else f"{word}  {self._last}"
+        self._display.progress.update(self._row, total=1, completed=1, note=note, ended=word)
         self._display.progress.stop_task(self._row)
         if not self._display.live:
             self._display.plain(f"{self.name}: {word} after {self.seconds:.1f} s")
@@ -53,9 +58,15 @@ class Display:
 
     def __init__(self, console: Console) -> None:
         self.console, self.live = console, console.is_terminal
-        columns = (SpinnerColumn(finished_text="[green]✔"), TextColumn("{task.description}"), TimeElapsedColumn())
+        note = Column(ratio=1, no_wrap=True, overflow="ellipsis")  # gives way when the terminal is narrow
         self.progress = Progress(
-            *columns, TextColumn("[dim]{task.fields[note]}"), console=console, disable=not self.live
+            _Mark(table_column=Column(width=1)),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            TimeElapsedColumn(table_column=Column(width=7, no_wrap=True)),
+            TextColumn("{task.fields[note]}", style="dim", markup=False, table_column=note),
+            console=console,
+            disable=not self.live,
+            expand=True,
         )
         self._started, self._lock = time.monotonic(), threading.Lock()
 
@@ -68,12 +79,12 @@ class Display:
 
     @contextmanager
     def step(self, name: str, usual: str = "") -> Iterator[Step]:
-        """A step of the work; closed as done, or as failed when an exception passes."""
+        """A step of the work; closed as done, as failed when an exception passes, as stopped after a Ctrl-C."""
         step = Step(self, name, usual)
         try:
             yield step
-        except BaseException:
-            step.end("[red]failed[/]" if self.live else "failed")
+        except BaseException as error:
+            step.end("failed" if isinstance(error, Exception) else "stopped")
             raise
         step.end("done")
 
@@ -83,3 +94,11 @@ class Display:
             self.console.print(
                 f"{time.monotonic() - self._started:6.1f} s  {text}", markup=False, highlight=False, soft_wrap=True
             )
+
+
+class _Mark(SpinnerColumn):
+    """A spinner, and then how the step ended."""
+
+    def render(self, task: Task) -> RenderableType:
+        ended = task.fields["ended"]
+        return Text.from_markup(MARKS[ended]) if ended else super().render(task)

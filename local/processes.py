@@ -12,6 +12,8 @@ import psutil
 # Not LOCAL_CLOUD_FOLDER: that is also set in a person's shell after `python -m local env`.
 MARK = "LOCAL_CLOUD_PROCESS_OF"
 TERM_SECONDS = 10
+KILL_SECONDS = 5
+KILL_ROUNDS = 5  # a process may start another while we look; with SIGKILL few get a second chance
 
 
 def marked(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
@@ -35,9 +37,12 @@ def end(folder: Path, *, term_seconds: float = TERM_SECONDS) -> int:
     for process in found:
         _signal(process, kill=False)
     psutil.wait_procs(found, timeout=term_seconds)
-    for process in (left := survivors(folder)):
-        _signal(process, kill=True)
-    psutil.wait_procs(left, timeout=TERM_SECONDS)
+    for _ in range(KILL_ROUNDS):
+        if not (left := survivors(folder)):
+            break
+        for process in left:
+            _signal(process, kill=True)
+        psutil.wait_procs(left, timeout=KILL_SECONDS)
     return len(found)
 
 

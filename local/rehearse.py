@@ -1,34 +1,29 @@
 """A stack's life on the local cloud, step by step: start, deploy, run DAGs, stop.
 
-Owns the processes and their logs. Does not own what is shown (display.py) or what a demo tells of it (demo.py).
+Does not own the folder (rehearsal_folder.py), the programs and their logs (programs.py), what is shown (display.py) or
+what a demo tells of it (demo.py).
 """
 
 import json
 import os
-import shutil
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from local import processes
-from local.airflow_client import AirflowClient
+import httpx
+import yaml
+
+from local import rehearsal_folder
+from local.airflow_client import AirflowClient, AirflowRefused
+from local.programs import REASON_CHARACTERS, START_SECONDS, Programs, Say, StepFailed
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 300  # Airflow took 100 s on a busy two-core machine; beyond three times that something is wrong
 POLL_SECONDS = 0.5
-Say = Callable[[str], None]
-
-
-class StepFailed(Exception):
-    """A step ended badly: which, why, and the file that tells the rest."""
-
-    def __init__(self, step: str, reason: str, log: Path | None) -> None:
-        super().__init__(f"{step}: {reason}" + (f"\n  log: {log}" if log else ""))
+LAST_WORDS_SECONDS = 20  # a part that failed says so only after it has ended its own processes
 
 
 @dataclass(frozen=True)
@@ -41,76 +36,103 @@ class DagRun:
     state: str
     tasks: list[dict[str, Any]]
 
+    def states(self) -> dict[str, str | None]:
+        """The state of each task."""
+        return {task["task_id"]: task["state"] for task in self.tasks}
+
 
 class Rehearsal:
     """One local cloud with its Airflow, in one folder.
 
     Args:
-        folder: everything lies below it; `stop` leaves it for reading, `reset` removes it.
+        folder: everything lies below it; `stop` leaves it for reading, the next `reset` empties it.
+        root: the clone that is rehearsed.
     """
 
     stack = "local"
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
-        self.logs = self.folder / "logs"
+    def __init__(self, folder: Path, root: Path = ROOT) -> None:
+        self.folder, self.root = folder.resolve(), root
+        self.programs = Programs(self.folder, root)
+        self.logs = self.programs.logs
         self.env: dict[str, str] = {}
         self.outputs: dict[str, Any] = {}
         self.airflow_url = ""
+        self._held: IO[str] | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether `reset` has taken the folder, so that what runs in it is this rehearsal's."""
+        return self._held is not None
 
     def reset(self) -> None:
-        """End what an earlier rehearsal left in this folder, and remove the folder.
+        """Take the folder, end what an earlier rehearsal left in it, and empty it.
 
         Raises:
-            StepFailed: the folder cannot be written.
+            StepFailed: the folder cannot be used; nothing in it was touched unless it is a rehearsal's.
         """
-        processes.end(self.folder)
         try:
-            shutil.rmtree(self.folder, ignore_errors=False) if self.folder.exists() else None
-            self.logs.mkdir(parents=True)
-        except OSError as error:
-            raise StepFailed(
-                "prepare", f"cannot write to folder {str(self.folder)!r}: {error.strerror}", None
-            ) from error
+            self._held = rehearsal_folder.hold(self.folder)
+            self.programs.end()
+            rehearsal_folder.clear(self.folder)
+        except rehearsal_folder.FolderRefused as error:
+            raise StepFailed("prepare", str(error), None) from error
+        self.logs.mkdir()
 
     def start_cloud(self, say: Say) -> None:
-        """Start the local cloud and learn its environment."""
-        first_line = self._start("cloud", "serve", os.environ)
-        self.env = {**os.environ, **json.loads(first_line)["env"]}
+        """Start the local cloud for the stack's project, and learn its environment."""
+        stack = yaml.safe_load((self.root / f"Pulumi.{self.stack}.yaml").read_text())
+        own_programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        env = {**os.environ, "PATH": own_programs}
+        # Said explicitly: the person's shell may name another project.
+        command = self._local("serve", "--project", stack["config"]["gcp:project"])
+        self.env = {**env, **json.loads(self.programs.start("cloud", command, env))["env"]}
         say(f"answers at {self.env['STORAGE_ENDPOINT']}")
 
     def start_airflow(self, say: Say) -> None:
         """Start Airflow; its DAGs appear when the stack has uploaded them."""
-        self.airflow_url = json.loads(self._start("airflow", "airflow", self.env))["url"]
+        self.airflow_url = json.loads(self.programs.start("airflow", self._local("airflow"), self.env))["url"]
         say(f"answers at {self.airflow_url}")
 
-    def deploy(self, say: Say) -> None:
-        """`pulumi up`, and read the stack's outputs."""
-        command = ["pulumi", "up", "--stack", self.stack, "--yes", "--skip-preview", "--non-interactive"]
-        self._run("deploy", command, say)
-        shown = self._run("outputs", ["pulumi", "stack", "output", "--stack", self.stack, "--json"], say)
-        self.outputs = json.loads(shown)
+    def deploy(self, say: Say, glance: Say = lambda _: None) -> None:
+        """`pulumi up`, and read the stack's outputs.
+
+        Args:
+            say: told what was made.
+            glance: told each line of Pulumi as it passes.
+        """
+        up = ["pulumi", "up", "--stack", self.stack, "--yes", "--skip-preview", "--non-interactive"]
+        printed = self.programs.run("deploy", up, self.env, glance)
+        show = ["pulumi", "stack", "output", "--stack", self.stack, "--json"]
+        self.outputs = json.loads(self.programs.run("outputs", show, self.env, lambda _: None))
+        resources = printed.rpartition("Resources:")[2].partition("Duration:")[0].splitlines()
+        say(", ".join(line.strip(" +") for line in resources if line.strip()))
 
     def load_example(self, say: Say) -> None:
         """Load the CDNOW transactions as the example's source table."""
-        say(self._run("example data", [sys.executable, "tools/example_data.py"], say).strip().splitlines()[-1])
+        command = [sys.executable, "tools/example_data.py"]
+        say(self.programs.run("example data", command, self.env, say).strip())
 
-    def airflow(self) -> AirflowClient:
-        """A client of the running Airflow."""
-        return AirflowClient(self.airflow_url)
+    def at_once(self, *works: Callable[[], None]) -> None:
+        """Do several things in threads; the first failure, or a Ctrl-C meanwhile, ends the others and is raised."""
+        self.programs.at_once(*works)
 
     def unpause(self, dag_ids: list[str], say: Say) -> None:
-        """Wait until Airflow has read the DAGs, then switch them on."""
-        client, deadline = self.airflow(), time.monotonic() + START_SECONDS
-        while missing := [d for d in dag_ids if d not in client.dag_ids()]:
-            if time.monotonic() > deadline:
-                raise StepFailed(
-                    "Airflow", f"did not read DAGs {missing}: {client.import_errors()}", self.logs / "airflow.log"
-                )
-            say(f"waits for Airflow to read {', '.join(missing)}")
-            time.sleep(POLL_SECONDS)
-        for dag_id in dag_ids:
-            client.unpause(dag_id)
+        """Wait until Airflow has read the DAGs, then switch them on.
+
+        Raises:
+            StepFailed: Airflow did not read them, or it ended.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        with self._airflow("DAGs") as client:
+            while missing := [d for d in dag_ids if d not in client.dag_ids()]:
+                if time.monotonic() > deadline:
+                    reason = f"Airflow did not read {missing} in {START_SECONDS} s: {client.import_errors()}"
+                    raise StepFailed("DAGs", reason, self.folder / "airflow" / "dag-processor.log")
+                say(f"waits for Airflow to read {', '.join(missing)}")
+                self.programs.pause(POLL_SECONDS)
+            for dag_id in dag_ids:
+                client.unpause(dag_id)
 
     def run_dag(self, dag_id: str, run_date: str, say: Say) -> DagRun:
         """Start a DAG run for a run date and follow it to its end.
@@ -118,74 +140,57 @@ class Rehearsal:
         Raises:
             StepFailed: the run did not succeed, or has fewer tasks than its DAG.
         """
-        client = self.airflow()
-        run_id = client.trigger(dag_id, run_date)
-        while (state := client.run_state(dag_id, run_id)) not in ("success", "failed"):
-            begun = [f"{t['task_id']} {t['state']}" for t in client.tasks(dag_id, run_id) if t["state"]]
-            say(", ".join(begun) or "queued")
-            time.sleep(POLL_SECONDS)
-        run = DagRun(dag_id, run_id, run_date, state, client.tasks(dag_id, run_id))
-        expected = client.task_ids(dag_id)
-        if state != "success" or {t["task_id"] for t in run.tasks if t["state"] == "success"} != expected:
-            states = ", ".join(f"{t['task_id']} {t['state']}" for t in run.tasks) or "no task at all"
-            log = self.folder / "airflow" / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}"
-            raise StepFailed(f"{dag_id} for {run_date}", f"the DAG run ended {state} ({states})", log)
-        return run
+        run = self.follow_dag(dag_id, run_date, say)
+        with self._airflow(dag_id) as client:
+            if run.state == "success" and run.states() == dict.fromkeys(client.task_ids(dag_id), "success"):
+                return run
+            states = ", ".join(f"{task} {state}" for task, state in run.states().items()) or "no task at all"
+            reason = f"the DAG run ended {run.state} ({states})"
+            if failed := next((task for task in run.tasks if task["state"] == "failed"), None):
+                words = client.log(dag_id, run.run_id, failed["task_id"], failed["try_number"])
+                reason += f"; {failed['task_id']} says: {_exception(words)}"
+        log = self.folder / "airflow" / "logs" / f"dag_id={dag_id}" / f"run_id={run.run_id}"
+        raise StepFailed(f"{dag_id} for {run_date}", reason, log)
+
+    def follow_dag(self, dag_id: str, run_date: str, say: Say) -> DagRun:
+        """Start a DAG run for a run date and wait for its end, good or bad."""
+        with self._airflow(dag_id) as client:
+            run_id, state = client.trigger(dag_id, run_date), ""
+            while state not in ("success", "failed"):
+                self.programs.pause(POLL_SECONDS)
+                state, tasks = client.run_state(dag_id, run_id), client.tasks(dag_id, run_id)
+                begun = {task["task_id"]: task["state"] for task in tasks if task["state"]}
+                told = [f"{task} {'ok' if state == 'success' else state}" for task, state in begun.items()]
+                say(", ".join(told) or "queued")
+        return DagRun(dag_id, run_id, run_date, state, tasks)
 
     def stop(self) -> int:
         """End every process of this folder; the folder stays. Returns how many there were."""
-        return processes.end(self.folder)
+        ended = self.programs.end()
+        if self._held:
+            self._held.close()
+            self._held = None
+        return ended
 
-    def _start(self, name: str, verb: str, env: Mapping[str, str]) -> str:
-        """Start `python -m local VERB` for good; return the one line it prints when ready."""
-        log = self.logs / f"{name}.log"
-        ready = self.logs / f"{name}.ready"
-        with log.open("w") as errors, ready.open("w") as out:
-            process = self._popen([sys.executable, "-m", "local", verb, "--folder", str(self.folder)], env, out, errors)
-        deadline = time.monotonic() + START_SECONDS
-        while not (line := ready.read_text()).endswith("\n"):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise StepFailed(name, f"did not start: {_last_line(log)}", log)
-            time.sleep(0.05)
-        return line
-
-    def _popen(self, command: list[str], env: Mapping[str, str], out: IO[str], err: IO[str]) -> "subprocess.Popen[str]":
-        # Its own session: Ctrl-C at the demo must reach the demo first, which then stops everything in order.
-        return subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=processes.marked(self.folder, env),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            start_new_session=True,
-            text=True,
-        )
-
-    def _run(self, name: str, command: list[str], say: Say) -> str:
-        """Run a program to its end, its output in a log that is shown line by line; return its stdout."""
-        log, out = self.logs / f"{name.replace(' ', '-')}.log", self.logs / f"{name.replace(' ', '-')}.out"
-        with log.open("w") as errors, out.open("w") as stdout:
-            process = self._popen(command, self.env, stdout, errors)
+    @contextmanager
+    def _airflow(self, step: str) -> Iterator[AirflowClient]:
+        """A client of the running Airflow, whose refusals and silence are failures of the step."""
+        with closing(AirflowClient(self.airflow_url)) as client:
             try:
-                while process.poll() is None:
-                    say(_last_line(out) or "")
-                    time.sleep(0.1)
-            except BaseException:
-                process.send_signal(signal.SIGINT)  # pulumi gives its lock back on the first Ctrl-C
-                process.wait()
-                raise
-        if process.returncode != 0:
-            reason = _error_lines(out, log) or f"ended with code {process.returncode}"
-            raise StepFailed(name, f"`{' '.join(command)}` failed: {reason}", out if out.stat().st_size else log)
-        return out.read_text()
+                yield client
+            except (AirflowRefused, httpx.HTTPError) as error:
+                patience = LAST_WORDS_SECONDS if isinstance(error, httpx.TransportError) else 0
+                deadline = time.monotonic() + patience
+                while time.monotonic() < deadline:
+                    self.programs.pause(POLL_SECONDS)  # raises what Airflow says of its own end, which tells more
+                reason = f"Airflow at {self.airflow_url} does not answer as it should: {error}"
+                raise StepFailed(step, reason, self.logs / "airflow.log") from error
+
+    def _local(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "local", *arguments, "--folder", str(self.folder)]
 
 
-def _last_line(file: Path) -> str:
-    lines = [line.strip() for line in file.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:100] if lines else ""
-
-
-def _error_lines(*files: Path) -> str:
-    lines = [line.strip() for file in files for line in file.read_text(errors="replace").splitlines()]
-    return " ".join(line for line in lines if "error" in line.lower())[:600]
+def _exception(log: str) -> str:
+    """The text of the last exception in a task's log, else its last line."""
+    text = log.rpartition("AirflowFailException: ")[2] if "AirflowFailException: " in log else log.rpartition("\n")[2]
+    return text.strip()[:REASON_CHARACTERS]

@@ -29,9 +29,11 @@ def apply(run: Run) -> Status:
     model = _fetched_version(run)
     data = inputs.prepare(run)
     output = run.folder / "output"
-    model_process.run_model(run, data_path=data.path, model_path=model, output_path=output)
-    run.facts.metrics = model_process.metrics(output)
-    return delivery.deliver(run, _checked(run, data, output))
+    words = model_process.run_model(run, data_path=data.path, model_path=model, output_path=output)
+    with model_process.quoting(words):
+        run.facts.metrics = model_process.metrics(output)
+        content = _checked(run, data, output)
+    return delivery.deliver(run, content)
 
 
 def _fetched_version(run: Run) -> Path:

@@ -116,7 +116,11 @@ VERBS = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m service", description="Train and apply a predictive model.")
+    parser = argparse.ArgumentParser(
+        prog="python -m service",
+        description="Train and apply a predictive model.",
+        epilog=f"example: {VERBS['train'].example}",
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, verb in VERBS.items():
         added = verbs.add_parser(name, help=verb.help, description=verb.help, epilog=f"example: {verb.example}")

@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 from collections import deque
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
@@ -27,11 +28,14 @@ MASK = "***"
 GRACE_SECONDS = 3  # of the ten that Cloud Run gives after SIGTERM; the receipt needs some, too
 
 
-def run_model(run: Run, *, data_path: Path, model_path: Path, output_path: Path) -> None:
+def run_model(run: Run, *, data_path: Path, model_path: Path, output_path: Path) -> str:
     """Run `python -m <package>.main --action A --config FILE` and wait until it ends.
 
     Args:
         output_path: made if it is absent; the model leaves its files there.
+
+    Returns:
+        Its last words, for `quoting`.
 
     Raises:
         BadData: it ended with an exit code other than 0; the text holds its last words.
@@ -49,13 +53,25 @@ def run_model(run: Run, *, data_path: Path, model_path: Path, output_path: Path)
     hidden = tuple(environment[name] for name in run.spec.secrets)
     code, words = _listen([str(run.settings.model_python), *module], source, environment, hidden)
     if code == 0:
-        return
+        return words
     what = f"The model '{run.spec.name}' ended its {run.action.name} for {run.run_date} with"
     said = f"Its last words:\n{words}\n" if words else "It said nothing."
     if code < 0:
         text = f"{what} signal {signal.Signals(-code).name}. {said}"
         raise UpstreamFailed(text, "If that was for want of memory, raise resources.memory_gib in model.yaml.")
     raise BadData(f"{what} exit code {code}. {said}", "Correct the model or its data.")
+
+
+@contextmanager
+def quoting(words: str) -> Iterator[None]:
+    """Add the model's last words to what is wrong with its files: it may have said why."""
+    try:
+        yield
+    except BadData as error:
+        if not words:
+            raise
+        to_do = f"{error.to_do} The model's last words:\n{words}"
+        raise BadData(error.what, to_do, where=error.where) from error
 
 
 def metrics(output_path: Path) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 Does not own how any of these is done.
 """
 
+from pathlib import Path
+
 from service import inputs, model_process, promotions, versions
 from service.logs import event
 from service.receipt import Status
@@ -17,8 +19,18 @@ def train(run: Run) -> Status:
     data = inputs.prepare(run)
     output = run.folder / "output"
     # Both names lead to one folder: some models write what they learnt to model_path, others to output_path.
-    model_process.run_model(run, data_path=data.path, model_path=output, output_path=output)
-    run.facts.metrics = model_process.metrics(output)
+    words = model_process.run_model(run, data_path=data.path, model_path=output, output_path=output)
+    with model_process.quoting(words):
+        run.facts.metrics = model_process.metrics(output)
+        manifest = _published(run, output)
+    promotion = promotions.promote(
+        run.clients.models, manifest.version, effective_date=run.run_date, who=run.id, why="training"
+    )
+    event(f"Version {manifest.version} is live from {promotion.effective_date}.", before=promotion.from_version)
+    return "succeeded"
+
+
+def _published(run: Run, output: Path) -> versions.Manifest:
     settings, facts = run.settings, run.facts
     manifest = versions.publish(
         run.clients.models,
@@ -35,8 +47,4 @@ def train(run: Run) -> Status:
         metrics=facts.metrics,
     )
     facts.model_version = manifest.version
-    promotion = promotions.promote(
-        run.clients.models, manifest.version, effective_date=run.run_date, who=run.id, why="training"
-    )
-    event(f"Version {manifest.version} is live from {promotion.effective_date}.", before=promotion.from_version)
-    return "succeeded"
+    return manifest

@@ -56,7 +56,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         yield Demo(folder, done.stdout)
     finally:
-        subprocess.run([*command[:-1], "--stop"], cwd=ROOT, check=True)
+        stop = done.stdout.rpartition("\nstop ")[2].strip() or f"python -m local.demo --stop --folder {folder}"
+        subprocess.run(["bash", "-euc", f"source {sys.prefix}/bin/activate\n{stop}"], cwd=ROOT, check=True)
         assert processes.survivors(folder) == [], "nothing may outlive a stopped demo"
 
 
@@ -112,6 +113,17 @@ def test_a_second_application_gives_the_same_partition_and_a_new_receipt(demo: D
         {k: v for k, v in row.items() if k not in changed_each_run} for row in before
     ]
     assert len(demo.receipts()) == receipts + 1
+
+
+def test_what_the_demo_prints_to_look_around_works_as_printed(demo: Demo) -> None:
+    printed = demo.printed.partition("look around")[2].partition("stop  ")[0]
+    lines = [line.strip() for line in printed.splitlines()]
+    assert [line.split()[0] for line in lines] == ["source", "eval", "python", "python", "python", "pulumi"]
+    done = subprocess.run(["bash", "-euc", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "local-customer-value-application-" in done.stdout, "executions are listed"
+    assert "customer_value-training-1997-10-01-" in done.stdout, "rows are shown"
+    assert "unchanged" in done.stdout, "pulumi sees what is deployed"
 
 
 def test_nothing_tried_to_leave_the_machine(demo: Demo) -> None:

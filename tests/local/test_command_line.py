@@ -105,6 +105,12 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     assert f"error: Port {port}" in done.stderr
 
 
+def test_a_number_that_is_no_port_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["serve", "--port", "65536"])
+    assert "'65536' is not a port" in capsys.readouterr().err
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, local: Local) -> None:
     (tmp_path / "file").touch()
     done = local("serve", folder=tmp_path / "file" / "cloud")
