@@ -132,6 +132,14 @@ def deploy_dags(parts: DeployedModel, dags_bucket: pulumi.Input[str]) -> orchest
 own_sources = deploy_sources()
 airflow = connect_airflow()
 deployed = {model.name: deploy_model(model, airflow.member if airflow else None) for model in models}
+runs = warehouse.AllRuns(
+    "runs",
+    warehouse.AllRunsArgs(
+        stack=stack,
+        dataset_id=dataset.dataset_id,
+        tables={name: parts.tables.runs for name, parts in deployed.items()},
+    ),
+)
 if airflow:
     dags = {name: deploy_dags(parts, airflow.dags_bucket) for name, parts in deployed.items()}
     documents = [file for model_dags in dags.values() for file in model_dags.files]
@@ -146,6 +154,8 @@ if airflow:
 
 pulumi.export("dataset", pulumi.Output.concat(stack.project, ".", dataset.dataset_id))
 pulumi.export("tables", {name: parts.tables.predictions for name, parts in deployed.items()})
+pulumi.export("latest", {name: parts.tables.latest for name, parts in deployed.items()})
+pulumi.export("runs", runs.name)
 pulumi.export("buckets", {n: {"models": p.buckets.models, "runs": p.buckets.runs} for n, p in deployed.items()})
 pulumi.export("images", {name: parts.image.reference for name, parts in deployed.items()})
 pulumi.export("jobs", {name: parts.jobs.names for name, parts in deployed.items()})

@@ -56,6 +56,10 @@ class Declared:
         """The resource of this type and name."""
         return self.resources[type, name]
 
+    def tables(self) -> list[Recorded]:
+        """Every table that holds rows."""
+        return [table for table in self.of_type("gcp:bigquery/table:Table") if "view" not in table.inputs]
+
     def grants(self) -> list[Recorded]:
         """Every grant, on whatever it is."""
         return [r for key, r in sorted(self.resources.items()) if key[0].endswith(("IamMember", "IAMMember"))]
