@@ -206,6 +206,27 @@ def test_an_environment_needs_a_pinned_image(client: Client) -> None:
     assert "no pinned build" in client.refusals(ENVIRONMENT, wanted)[0]
 
 
+@pytest.mark.parametrize(
+    ("end", "recurrence", "fits"),
+    [
+        ("20:00:00Z", "FREQ=WEEKLY;BYDAY=SA,SU", True),
+        ("20:00:00Z", "FREQ=WEEKLY;BYDAY=SA", False),
+        ("16:00:00Z", "FREQ=DAILY", True),
+        ("20:00:00Z", "on weekends", False),
+        ("soon", "FREQ=DAILY", False),
+    ],
+)
+def test_an_environment_is_maintained_for_twelve_hours_a_week(
+    client: Client, end: str, recurrence: str, fits: bool
+) -> None:
+    wanted = environment("air", "dags-m", "airflow@x")
+    window = {"startTime": "2026-01-03T14:00:00Z", "endTime": f"2026-01-03T{end}", "recurrence": recurrence}
+    wanted["config"]["maintenanceWindow"] = window
+    assert [text.startswith("config.maintenanceWindow") for text in client.refusals(ENVIRONMENT, wanted)] == (
+        [] if fits else [True]
+    )
+
+
 def test_an_environment_needs_a_bucket_of_its_own_in_its_region(client: Client) -> None:
     email = account(client, "airflow-d")
     assert "'dags-d' of storageConfig does not exist" in refused(
