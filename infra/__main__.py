@@ -4,7 +4,17 @@ from dataclasses import dataclass
 
 import pulumi
 import settings
-from components import example_source, identity, jobs, orchestration, registry, services, storage, warehouse
+from components import (
+    example_source,
+    identity,
+    jobs,
+    monitoring,
+    orchestration,
+    registry,
+    services,
+    storage,
+    warehouse,
+)
 from settings import ROOT, Composer, ExistingAirflow
 
 from service.spec import ModelSpec
@@ -15,6 +25,7 @@ models = settings.load_models(stack)
 apis = services.Services("services", services.ServicesArgs(stack=stack, models=models))
 after_apis = pulumi.ResourceOptions(depends_on=[apis])
 images = registry.ImageRegistry("images", registry.ImageRegistryArgs(stack=stack), after_apis)
+alerting = monitoring.Alerting("alerting", monitoring.AlertingArgs(stack=stack), after_apis)
 dataset = warehouse.Warehouse("predictions", warehouse.WarehouseArgs(stack=stack), after_apis)
 
 
@@ -107,6 +118,19 @@ def deploy_model(model: ModelSpec, starter: pulumi.Input[str] | None) -> Deploye
             code_commit=settings.code_commit(model.name),
         ),
         after_apis,
+    )
+    monitoring.ModelAlerts(
+        name,
+        monitoring.ModelAlertsArgs(
+            stack=stack,
+            model=model,
+            jobs={action: jobs.job_name(stack.name, name, action) for action in model.actions},
+            deployed_at=runners.made_at,
+            channels=alerting.channels,
+            scheduled=stack.airflow is not None,
+        ),
+        # A policy that names a metric of logs needs the metric.
+        pulumi.ResourceOptions(depends_on=[alerting]),
     )
     return DeployedModel(spec=model, image=image, buckets=buckets, tables=tables, jobs=runners)
 

@@ -37,6 +37,7 @@ class PredictionJobs(pulumi.ComponentResource):
     """A model's training and application, each with its own size, limits and identity."""
 
     names: dict[str, pulumi.Output[str]]
+    made_at: dict[str, pulumi.Output[str]]
 
     def __init__(self, name: str, args: PredictionJobsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("prediction:infra:PredictionJobs", name, None, opts)
@@ -54,6 +55,7 @@ class PredictionJobs(pulumi.ComponentResource):
             )
             for action, job in jobs.items()
         }
+        self.made_at = {action: job.create_time for action, job in jobs.items()}
         self.register_outputs({"names": self.names})
 
     def _create_job(

@@ -1,5 +1,6 @@
 """Runs the Pulumi program under mocks that record what it declares; tests then look at plain data."""
 
+import json
 import runpy
 import shutil
 import sys
@@ -116,6 +117,8 @@ def _added(type: str, state: Mapping[str, Any]) -> dict[str, Any]:
         return {"email": email, "member": f"serviceAccount:{email}"}
     if type == "gcp:artifactregistry/repository:Repository":
         return {"registryUri": f"registry.example/{state['repositoryId']}"}
+    if type == "gcp:cloudrunv2/job:Job":
+        return {"createTime": "2026-10-25T06:30:15.123456789Z"}
     if type == "docker-build:index:Image":
         return {"digest": DIGEST, "ref": f"registry.example/anything:tag@{DIGEST}"}
     if type == "gcp:composer/environment:Environment":
@@ -147,7 +150,7 @@ def configuration(stack: str, root: Path = ROOT) -> dict[str, str]:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return "{}" if value == {} else str(value)
+    return json.dumps(value) if isinstance(value, list | dict) else str(value)
 
 
 def run(config: Mapping[str, str], *, stack: str = "local", preview: bool = False, root: Path = ROOT) -> Declared:
@@ -224,4 +227,5 @@ def protected() -> Declared:
     """A stack whose data must not vanish, under names of its own."""
     values = {"gcp:project": "acme-forecasts", "gcp:region": "us-east4", "predictions:dataset": "forecasts"}
     kept = {"predictions:protectData": "true", "predictions:exampleSource": "false"}
+    kept["predictions:alertEmails"] = '["oncall@acme.example", "data@acme.example"]'
     return run(configuration("dev") | values | kept, stack="prod")

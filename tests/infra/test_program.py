@@ -1,6 +1,7 @@
 """The whole program: what it declares for each stack, taken together."""
 
 import inspect
+import re
 
 import pulumi_gcp
 import pytest
@@ -49,13 +50,19 @@ def test_an_api_stays_on_when_the_stack_goes(local: Declared) -> None:
     assert {s["disableOnDestroy"] for s in services} == {False}, "others in the project use the same API"
 
 
-def test_every_resource_that_can_carry_labels_says_whose_it_is(local: Declared) -> None:
-    for (type, name), resource in local.resources.items():
+def test_every_resource_that_can_carry_labels_says_whose_it_is(protected: Declared) -> None:
+    for (type, name), resource in protected.resources.items():
         if type.startswith("gcp:"):
             package, _, class_name = type.removeprefix("gcp:").partition("/")[0], "", type.rpartition(":")[2]
             accepts = inspect.signature(getattr(getattr(pulumi_gcp, package), class_name)._internal_init).parameters
-            if "labels" in accepts:
-                assert {"stack", "owner"} <= resource["labels"].keys(), f"{type} {name}: who pays for it?"
+            # Where `labels` are something else, the labels of the user have a name of their own.
+            labels = next((key for key in ("userLabels", "labels") if _snake(key) in accepts), None)
+            if labels:
+                assert {"stack", "owner"} <= resource[labels].keys(), f"{type} {name}: who pays for it?"
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?=[A-Z])", "_", name).lower()
 
 
 def test_what_holds_data_is_protected_where_the_stack_says_so(protected: Declared) -> None:

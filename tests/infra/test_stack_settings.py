@@ -46,6 +46,10 @@ def test_values_arrive_as_what_they_mean() -> None:
     assert settings.wait_interval_seconds == 1
     assert settings.airflow == Composer(image_version="composer-3-airflow-3.3.1-build.2")
     assert settings.prebuilt_images == {}
+    assert settings.alert_emails == ()
+    assert read("dev", configuration("dev") | {"predictions:alertEmails": '["a@b.example"]'}).alert_emails == (
+        "a@b.example",
+    )
 
 
 @pytest.mark.parametrize("key", ["gcp:project", "gcp:region", "predictions:dataset", "predictions:orchestrator"])
@@ -93,6 +97,8 @@ def test_keys_of_the_providers_are_left_to_them() -> None:
         ("predictions:existingAirflowAccount", "serviceAccount:airflow@example"),
         ("predictions:waitIntervalSeconds", "0"),
         ("predictions:waitIntervalSeconds", "2.5"),
+        ("predictions:alertEmails", "a@b.example"),
+        ("predictions:alertEmails", '["the team"]'),
         ("predictions:prebuiltImages", '{"customer_value": "registry.example/customer_value:latest"}'),
         ("predictions:prebuiltImages", '["registry.example/x"]'),
         ("predictions:prebuiltImages", "customer_value"),
@@ -101,7 +107,8 @@ def test_keys_of_the_providers_are_left_to_them() -> None:
 def test_a_wrong_value_is_quoted_with_what_would_be_right(key: str, wrong: str) -> None:
     text = _refused(configuration("dev") | {key: wrong})
     assert f"Pulumi.dev.yaml: '{key}' is '{wrong}'. Set it to " in text
-    assert f"{key}.MODEL IMAGE" in text or f"pulumi config set --stack dev {key} VALUE" in text
+    commands = (f"{key} VALUE", f"--path {key}.MODEL IMAGE", f"--path {key}[0] EMAIL")
+    assert any(f"pulumi config set --stack dev {command}" in text for command in commands)
 
 
 @pytest.mark.parametrize("stack", ["Dev", "dev_1", "1dev", "dev.eu", "dev-"])
