@@ -224,8 +224,7 @@ def dev() -> Declared:
 
 @pytest.fixture(scope="session")
 def protected() -> Declared:
-    """A stack whose data must not vanish, under names of its own."""
+    """The stack `prod`, with the values of its file under names of its own."""
     values = {"gcp:project": "acme-forecasts", "gcp:region": "us-east4", "predictions:dataset": "forecasts"}
-    kept = {"predictions:protectData": "true", "predictions:exampleSource": "false"}
-    kept["predictions:alertEmails"] = '["oncall@acme.example", "data@acme.example"]'
-    return run(configuration("dev") | values | kept, stack="prod")
+    values["predictions:alertEmails"] = '["oncall@acme.example", "data@acme.example"]'
+    return run(configuration("prod") | values, stack="prod")

@@ -38,6 +38,21 @@ def test_each_stack_of_this_clone_is_complete(stack: str) -> None:
     assert read(stack, configuration(stack)).name == stack
 
 
+@pytest.mark.parametrize("stack", ["dev", "local"])
+def test_stacks_differ_only_where_a_comment_says_why(stack: str) -> None:
+    here, prod = configuration(stack), configuration("prod")
+    lines = [line for name in (stack, "prod") for line in (ROOT / f"Pulumi.{name}.yaml").read_text().splitlines()]
+    for key in here:
+        if here[key] != prod[key]:
+            found = [line for line in lines if line.strip().startswith(f"{key}:")]
+            assert any(" # " in line for line in found), f"{key} differs between {stack} and prod without a reason"
+
+
+def test_only_dev_and_local_may_lose_data() -> None:
+    stacks = sorted(path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml"))
+    assert [s for s in stacks if not read(s, configuration(s)).protect_data] == ["dev", "local"]
+
+
 def test_values_arrive_as_what_they_mean() -> None:
     settings = read("local", configuration("local"))
     assert settings.project == "local-project"
