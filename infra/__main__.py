@@ -4,7 +4,17 @@ from dataclasses import dataclass
 
 import pulumi
 import settings
-from components import example_source, identity, jobs, orchestration, registry, services, storage, warehouse
+from components import (
+    example_source,
+    identity,
+    jobs,
+    monitoring,
+    orchestration,
+    registry,
+    services,
+    storage,
+    warehouse,
+)
 from settings import ROOT, Composer, ExistingAirflow
 
 from service.spec import ModelSpec
@@ -15,6 +25,7 @@ models = settings.load_models(stack)
 apis = services.Services("services", services.ServicesArgs(stack=stack, models=models))
 after_apis = pulumi.ResourceOptions(depends_on=[apis])
 images = registry.ImageRegistry("images", registry.ImageRegistryArgs(stack=stack), after_apis)
+alerting = monitoring.Alerting("alerting", monitoring.AlertingArgs(stack=stack), after_apis)
 dataset = warehouse.Warehouse("predictions", warehouse.WarehouseArgs(stack=stack), after_apis)
 
 
@@ -108,6 +119,19 @@ def deploy_model(model: ModelSpec, starter: pulumi.Input[str] | None) -> Deploye
         ),
         after_apis,
     )
+    monitoring.ModelAlerts(
+        name,
+        monitoring.ModelAlertsArgs(
+            stack=stack,
+            model=model,
+            jobs={action: jobs.job_name(stack.name, name, action) for action in model.actions},
+            deployed_at=runners.made_at,
+            channels=alerting.channels,
+            scheduled=stack.airflow is not None,
+        ),
+        # A policy that names a metric of logs needs the metric.
+        pulumi.ResourceOptions(depends_on=[alerting]),
+    )
     return DeployedModel(spec=model, image=image, buckets=buckets, tables=tables, jobs=runners)
 
 
@@ -132,6 +156,14 @@ def deploy_dags(parts: DeployedModel, dags_bucket: pulumi.Input[str]) -> orchest
 own_sources = deploy_sources()
 airflow = connect_airflow()
 deployed = {model.name: deploy_model(model, airflow.member if airflow else None) for model in models}
+runs = warehouse.AllRuns(
+    "runs",
+    warehouse.AllRunsArgs(
+        stack=stack,
+        dataset_id=dataset.dataset_id,
+        tables={name: parts.tables.runs for name, parts in deployed.items()},
+    ),
+)
 if airflow:
     dags = {name: deploy_dags(parts, airflow.dags_bucket) for name, parts in deployed.items()}
     documents = [file for model_dags in dags.values() for file in model_dags.files]
@@ -146,6 +178,8 @@ if airflow:
 
 pulumi.export("dataset", pulumi.Output.concat(stack.project, ".", dataset.dataset_id))
 pulumi.export("tables", {name: parts.tables.predictions for name, parts in deployed.items()})
+pulumi.export("latest", {name: parts.tables.latest for name, parts in deployed.items()})
+pulumi.export("runs", runs.name)
 pulumi.export("buckets", {n: {"models": p.buckets.models, "runs": p.buckets.runs} for n, p in deployed.items()})
 pulumi.export("images", {name: parts.image.reference for name, parts in deployed.items()})
 pulumi.export("jobs", {name: parts.jobs.names for name, parts in deployed.items()})

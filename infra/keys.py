@@ -34,6 +34,17 @@ def _seconds(text: str) -> int:
     return int(text)
 
 
+def _emails(text: str) -> tuple[str, ...]:
+    right = """a list of e-mail addresses, such as '["team@example.com"]'"""
+    try:
+        emails = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(right) from error
+    if not isinstance(emails, list) or not all(re.fullmatch(r"[^@\s]+@[^@\s]+", str(email)) for email in emails):
+        raise ValueError(right)
+    return tuple(dict.fromkeys(emails))
+
+
 def _images(text: str) -> Mapping[str, str]:
     # A tag can move under a running deployment; a digest cannot.
     reference = re.compile(r"[a-z0-9.-]+(:\d+)?/[a-z0-9._/-]+@sha256:[0-9a-f]{64}")
@@ -69,5 +80,6 @@ KEYS: Mapping[str, Reader] = {
     "predictions:existingAirflowAccount": _matching(r"[^@\s:]+@[^@\s:]+", "an e-mail address, without a prefix"),
     "predictions:dagsPaused": _boolean,
     "predictions:waitIntervalSeconds": _seconds,
+    "predictions:alertEmails": _emails,
     "predictions:prebuiltImages": _images,
 }

@@ -58,6 +58,7 @@ class StackSettings:
     airflow: Composer | ExistingAirflow | None
     dags_paused: bool
     wait_interval_seconds: int
+    alert_emails: tuple[str, ...]
     prebuilt_images: Mapping[str, str]
 
     # Given to each resource, not as the provider's default_labels: so they stand in the diff of the resource, and the
@@ -154,6 +155,7 @@ def _settings(stack: str, values: Mapping[str, Any]) -> StackSettings:
         airflow=_airflow(values),
         dags_paused=values["dagsPaused"],
         wait_interval_seconds=values["waitIntervalSeconds"],
+        alert_emails=values["alertEmails"],
         prebuilt_images=values["prebuiltImages"],
     )
 
@@ -201,4 +203,6 @@ def _unknown(stack: str, given: Mapping[str, str]) -> list[str]:
 def _set_command(stack: str, key: str) -> str:
     if key == "predictions:prebuiltImages":
         return f"pulumi config set --stack {stack} --path {key}.MODEL IMAGE"
+    if key == "predictions:alertEmails":
+        return f"pulumi config set --stack {stack} --path {key}[0] EMAIL"
     return f"pulumi config set --stack {stack} {key} VALUE"

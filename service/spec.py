@@ -90,7 +90,7 @@ class ModelSpec:
     folder: Path
     columns: tuple[Column, ...]
     maximum_bytes_billed: int = 10_000_000_000
-    secrets: Mapping[str, str] = field(default_factory=dict)  # environment name: id of a secret
+    secrets: Mapping[str, str] = field(default_factory=dict)  # environment name: secret, as id:version
     actions: Mapping[str, ActionSpec]
 
 

@@ -37,6 +37,7 @@ class PredictionJobs(pulumi.ComponentResource):
     """A model's training and application, each with its own size, limits and identity."""
 
     names: dict[str, pulumi.Output[str]]
+    made_at: dict[str, pulumi.Output[str]]
 
     def __init__(self, name: str, args: PredictionJobsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("prediction:infra:PredictionJobs", name, None, opts)
@@ -54,6 +55,7 @@ class PredictionJobs(pulumi.ComponentResource):
             )
             for action, job in jobs.items()
         }
+        self.made_at = {action: job.create_time for action, job in jobs.items()}
         self.register_outputs({"names": self.names})
 
     def _create_job(
@@ -109,7 +111,7 @@ class PredictionJobs(pulumi.ComponentResource):
                 member=args.members[action],
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            for secret in sorted(set(args.model.secrets.values()))
+            for secret in sorted({secret.partition(":")[0] for secret in args.model.secrets.values()})
         ]
 
 
@@ -142,9 +144,10 @@ def _environment(args: PredictionJobsArgs) -> list[gcp.cloudrunv2.JobTemplateTem
 
 
 def _secrets(model: ModelSpec) -> list[gcp.cloudrunv2.JobTemplateTemplateContainerEnvArgs]:
-    # The version is resolved when an execution starts: a rotated secret needs no deployment.
-    def source(secret: str) -> gcp.cloudrunv2.JobTemplateTemplateContainerEnvValueSourceArgs:
-        key = gcp.cloudrunv2.JobTemplateTemplateContainerEnvValueSourceSecretKeyRefArgs(secret=secret, version="latest")
+    # A version of its own, so that a rotated secret is a change that people see and can take back.
+    def source(text: str) -> gcp.cloudrunv2.JobTemplateTemplateContainerEnvValueSourceArgs:
+        secret, _, version = text.partition(":")
+        key = gcp.cloudrunv2.JobTemplateTemplateContainerEnvValueSourceSecretKeyRefArgs(secret=secret, version=version)
         return gcp.cloudrunv2.JobTemplateTemplateContainerEnvValueSourceArgs(secret_key_ref=key)
 
     return [

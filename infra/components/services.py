@@ -18,6 +18,7 @@ ALWAYS = (
     "cloudresourcemanager",  # grants on the project go through it
     "iam",
     "logging",
+    "monitoring",
     "run",
     "storage",
 )

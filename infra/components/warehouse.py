@@ -1,6 +1,7 @@
-"""The dataset of predictions, each model's tables, and who may read or load them.
+"""The dataset of predictions, each model's tables and views, and who may read or load them.
 
-Does not own columns (service/models/<name>/schema.json by way of service/table.py) or rows: no partition expires.
+Does not own the SQL of views (view_queries.py), columns (service/models/<name>/schema.json by way of service/table.py)
+or rows: no partition expires.
 """
 
 import json
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_gcp as gcp
 from settings import StackSettings
+from view_queries import all_runs, latest_predictions
 
 from service.spec import ModelSpec
 from service.table import RUNS_SCHEMA, prediction_schema
@@ -64,10 +66,11 @@ class ModelTablesArgs:
 
 
 class ModelTables(pulumi.ComponentResource):
-    """A model's predictions, the record of its runs, and its rights to read its sources."""
+    """A model's predictions, a view of the newest, the record of its runs, and its rights to read its sources."""
 
     predictions: pulumi.Output[str]
     runs: pulumi.Output[str]
+    latest: pulumi.Output[str]
 
     def __init__(self, name: str, args: ModelTablesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("prediction:infra:ModelTables", name, None, opts)
@@ -84,7 +87,8 @@ class ModelTables(pulumi.ComponentResource):
         self._grant_sources(args)
         self.predictions = _full_name(args.stack.project, predictions)
         self.runs = _full_name(args.stack.project, runs)
-        self.register_outputs({"predictions": self.predictions, "runs": self.runs})
+        self.latest = _full_name(args.stack.project, self._create_latest(args))
+        self.register_outputs({"predictions": self.predictions, "runs": self.runs, "latest": self.latest})
 
     def _create_predictions(self, args: ModelTablesArgs) -> gcp.bigquery.Table:
         return gcp.bigquery.Table(
@@ -112,6 +116,23 @@ class ModelTables(pulumi.ComponentResource):
             deletion_protection=args.stack.protect_data,
             labels=args.stack.labels(args.model),
             opts=pulumi.ResourceOptions(parent=self, protect=args.stack.protect_data),
+        )
+
+    def _create_latest(self, args: ModelTablesArgs) -> gcp.bigquery.Table:
+        query = pulumi.Output.all(predictions=self.predictions, runs=self.runs).apply(
+            lambda names: latest_predictions(args.model, **names)
+        )
+        # BigQuery cannot tell from a subquery which partition is meant, so a query of this view bills all of them:
+        # https://cloud.google.com/bigquery/docs/querying-partitioned-tables#use_a_constant_filter_expression
+        return _view(
+            f"{args.model.name}-latest",
+            dataset_id=args.dataset_id,
+            table_id=f"{args.model.name}_latest",
+            description=f"Predictions of {args.model.name} for the newest run date that succeeded. A query reads the "
+            "column of every date: where that is dear, read the table with a date.",
+            query=query,
+            labels=args.stack.labels(args.model),
+            opts=pulumi.ResourceOptions(parent=self),
         )
 
     def _grant(
@@ -142,6 +163,58 @@ class ModelTables(pulumi.ComponentResource):
                     member=args.members[action],
                     opts=pulumi.ResourceOptions(parent=self),
                 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllRunsArgs:
+    """The dataset, and the table of runs of each model, by the models' names."""
+
+    stack: StackSettings
+    dataset_id: pulumi.Input[str]
+    tables: Mapping[str, pulumi.Input[str]]
+
+
+class AllRuns(pulumi.ComponentResource):
+    """The runs of all models in one view: the one resource that another model changes, and only adds to."""
+
+    name: pulumi.Output[str]
+
+    def __init__(self, name: str, args: AllRunsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("prediction:infra:AllRuns", name, None, opts)
+        tables = [table for _, table in sorted(args.tables.items())]
+        view = _view(
+            name,
+            dataset_id=args.dataset_id,
+            table_id="runs",
+            description="Runs of all models: one row per execution.",
+            query=pulumi.Output.all(*tables).apply(all_runs),
+            labels=args.stack.labels(),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.name = _full_name(args.stack.project, view)
+        self.register_outputs({"name": self.name})
+
+
+def _view(
+    name: str,
+    *,
+    dataset_id: pulumi.Input[str],
+    table_id: str,
+    description: str,
+    query: pulumi.Input[str],
+    labels: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
+) -> gcp.bigquery.Table:
+    return gcp.bigquery.Table(
+        name,
+        dataset_id=dataset_id,
+        table_id=table_id,
+        description=description,
+        view=gcp.bigquery.TableViewArgs(query=query, use_legacy_sql=False),  # Google's default is the old dialect
+        deletion_protection=False,  # it holds no rows
+        labels=labels,
+        opts=opts,
+    )
 
 
 def _full_name(project: str, table: gcp.bigquery.Table) -> pulumi.Output[str]:

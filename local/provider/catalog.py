@@ -14,6 +14,7 @@ from local.provider.grants import TARGETS, Grant
 from local.provider.image_kind import Image, Repository
 from local.provider.job_kind import Job
 from local.provider.kind import Kind, Scope
+from local.provider.monitoring_kinds import AlertPolicy, LogMetric, NotificationChannel
 from local.provider.object_kind import BucketObject
 from local.provider.rest import Rest
 from local.provider.values import Properties
@@ -28,7 +29,7 @@ class Catalog:
 
     def __init__(self, declared: Declared, rest: Rest, images: Path, issue_token: Callable[[], str]) -> None:
         kinds: list[Kind] = [
-            *(kind(declared) for kind in (Service, Account)),
+            *(kind(declared) for kind in (Service, Account, LogMetric, AlertPolicy, NotificationChannel)),
             *(kind(declared, rest) for kind in (Bucket, BucketObject, Dataset, Table, Job, Environment)),
             *(Grant(declared, rest, token) for token in TARGETS),
             *(kind(declared, images) for kind in (Repository, Image)),

@@ -5,6 +5,7 @@ Does not run Airflow; local/airflow.py does, from what is declared here.
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from local.declared import Declared
@@ -51,6 +52,10 @@ class Environment(DeclaredKind):
                 "config.softwareConfig.imageVersion",
                 f"{image!r} is no pinned build. Give a full version such as 'composer-3-airflow-3.3.1-build.2'.",
             )
+        window = _at(config, "maintenanceWindow")
+        if isinstance(window, Mapping) and known(window) and _hours(window) < 12:
+            text = "Composer wants 12 hours a week or more, as FREQ=WEEKLY;BYDAY=SA,SU or FREQ=DAILY between two times."
+            yield Fault("config.maintenanceWindow", text)
         if not _at(config, "nodeConfig", "serviceAccount"):
             yield Fault(
                 "config.nodeConfig.serviceAccount",
@@ -114,6 +119,17 @@ def _unfit(bucket: Mapping[str, Any], region: str) -> str:
     if bucket.get("retentionPolicy"):
         return "it has a retention policy"
     return "it has a hierarchical namespace" if _at(bucket, "hierarchicalNamespace", "enabled") else ""
+
+
+def _hours(window: Mapping[str, Any]) -> float:
+    """The hours of a week that a maintenance window holds; 0 where its form is wrong."""
+    rule = re.fullmatch(r"FREQ=(DAILY|WEEKLY;BYDAY=((?:SU|MO|TU|WE|TH|FR|SA)(?:,|$))+)", str(window.get("recurrence")))
+    try:
+        start, end = (datetime.fromisoformat(str(window.get(name))) for name in ("startTime", "endTime"))
+    except ValueError:
+        return 0
+    days = 7 if rule and rule.group(1) == "DAILY" else str(window["recurrence"]).count(",") + 1
+    return days * (end - start).total_seconds() / 3600 if rule else 0
 
 
 def _at(value: Any, *path: str) -> Any:

@@ -98,7 +98,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             kind = self._catalog.kind(token)
             inputs = decode(request.news)
             given = {name: value for name, value in inputs.items() if name != DEFAULTED}
-            faults = [*schemas.faults(token, given), *label_faults(plain(given))]
+            faults = list(schemas.faults(token, given))
+            if "pulumiLabels" in schemas.outputs(token):  # the `labels` of a notification channel are its settings
+                faults += label_faults(plain(given))
             if kind.named and kind.named not in given:
                 given = {**given, kind.named: _name(request, kind)}
                 inputs = {**given, DEFAULTED: [kind.named]}

@@ -113,7 +113,11 @@ class Table(RestKind):
     )
 
     def faults(self, inputs: Mapping[str, Any]) -> Iterator[Fault]:
-        """The schema is a JSON array of columns with names."""
+        """The schema is a JSON array of columns with names; a view is in the dialect that the warehouse speaks."""
+        query = inputs.get("view")
+        if isinstance(query, Mapping) and query.get("useLegacySql", True) is True:
+            reason = "It is true unless set, and the local cloud has no legacy SQL. Set it to false."
+            yield Fault("view.useLegacySql", reason)
         text = plain(inputs.get("schema"))
         if text in (None, UNKNOWN):
             return

@@ -1,5 +1,6 @@
 """Runs the Pulumi program under mocks that record what it declares; tests then look at plain data."""
 
+import json
 import runpy
 import shutil
 import sys
@@ -55,6 +56,10 @@ class Declared:
     def one(self, type: str, name: str) -> Recorded:
         """The resource of this type and name."""
         return self.resources[type, name]
+
+    def tables(self) -> list[Recorded]:
+        """Every table that holds rows."""
+        return [table for table in self.of_type("gcp:bigquery/table:Table") if "view" not in table.inputs]
 
     def grants(self) -> list[Recorded]:
         """Every grant, on whatever it is."""
@@ -112,6 +117,8 @@ def _added(type: str, state: Mapping[str, Any]) -> dict[str, Any]:
         return {"email": email, "member": f"serviceAccount:{email}"}
     if type == "gcp:artifactregistry/repository:Repository":
         return {"registryUri": f"registry.example/{state['repositoryId']}"}
+    if type == "gcp:cloudrunv2/job:Job":
+        return {"createTime": "2026-10-25T06:30:15.123456789Z"}
     if type == "docker-build:index:Image":
         return {"digest": DIGEST, "ref": f"registry.example/anything:tag@{DIGEST}"}
     if type == "gcp:composer/environment:Environment":
@@ -143,7 +150,7 @@ def configuration(stack: str, root: Path = ROOT) -> dict[str, str]:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return "{}" if value == {} else str(value)
+    return json.dumps(value) if isinstance(value, list | dict) else str(value)
 
 
 def run(config: Mapping[str, str], *, stack: str = "local", preview: bool = False, root: Path = ROOT) -> Declared:
@@ -217,7 +224,7 @@ def dev() -> Declared:
 
 @pytest.fixture(scope="session")
 def protected() -> Declared:
-    """A stack whose data must not vanish, under names of its own."""
+    """The stack `prod`, with the values of its file under names of its own."""
     values = {"gcp:project": "acme-forecasts", "gcp:region": "us-east4", "predictions:dataset": "forecasts"}
-    kept = {"predictions:protectData": "true", "predictions:exampleSource": "false"}
-    return run(configuration("dev") | values | kept, stack="prod")
+    values["predictions:alertEmails"] = '["oncall@acme.example", "data@acme.example"]'
+    return run(configuration("prod") | values, stack="prod")

@@ -145,13 +145,15 @@ def test_an_input_object_opens_its_bucket_to_the_action_that_reads_it(clone: Clo
 
 
 def test_a_secret_is_opened_before_the_job_that_reads_it(clone: Clone) -> None:
-    clone.add_model("churn_risk", lambda model: model.update(secrets={"API_KEY": "weather-key"}))
+    clone.add_model("churn_risk", lambda model: model.update(secrets={"API_KEY": "weather-key:3"}))
     declared = clone.run()
     assert ("gcp:projects/service:Service", "secretmanager") in declared.resources
     job = declared.one("gcp:cloudrunv2/job:Job", "churn_risk-training")
     assert any("churn_risk-training-reads-weather-key" in urn for urn in job.dependencies)
     envs = {env["name"]: env for env in job["template"]["template"]["containers"][0]["envs"]}
-    assert envs["API_KEY"]["valueSource"]["secretKeyRef"].items() >= {"secret": "weather-key"}.items(), "never a value"
+    assert envs["API_KEY"]["valueSource"] == {"secretKeyRef": {"secret": "weather-key", "version": "3"}}, (
+        "never a value"
+    )
 
 
 @pytest.mark.parametrize("stack", ["dev", "staging-of-the-new-team"])

@@ -144,3 +144,12 @@ def test_composer_is_small_pinned_and_has_an_account_of_its_own(local: Declared)
 def test_composer_waits_for_the_role_of_its_account(local: Declared) -> None:
     [component] = local.of_type("prediction:infra:ComposerEnvironment")
     assert any("airflow-works-for-composer" in urn for urn in component.dependencies), "else Composer answers 400"
+
+
+def test_composer_is_maintained_when_no_run_begins(local: Declared) -> None:
+    window = local.one("gcp:composer/environment:Environment", "airflow")["config"]["maintenanceWindow"]
+    start, end = (window[name].partition("T")[2] for name in ("startTime", "endTime"))
+    [model] = load_all()
+    for action in model.actions.values():
+        minute, hour = action.schedule.cron.split()[:2]
+        assert not start <= f"{int(hour):02}:{int(minute):02}" <= end, f"{action.name} would be cut off"

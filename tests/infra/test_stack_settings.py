@@ -38,6 +38,21 @@ def test_each_stack_of_this_clone_is_complete(stack: str) -> None:
     assert read(stack, configuration(stack)).name == stack
 
 
+@pytest.mark.parametrize("stack", ["dev", "local"])
+def test_stacks_differ_only_where_a_comment_says_why(stack: str) -> None:
+    here, prod = configuration(stack), configuration("prod")
+    lines = [line for name in (stack, "prod") for line in (ROOT / f"Pulumi.{name}.yaml").read_text().splitlines()]
+    for key in here:
+        if here[key] != prod[key]:
+            found = [line for line in lines if line.strip().startswith(f"{key}:")]
+            assert any(" # " in line for line in found), f"{key} differs between {stack} and prod without a reason"
+
+
+def test_only_dev_and_local_may_lose_data() -> None:
+    stacks = sorted(path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml"))
+    assert [s for s in stacks if not read(s, configuration(s)).protect_data] == ["dev", "local"]
+
+
 def test_values_arrive_as_what_they_mean() -> None:
     settings = read("local", configuration("local"))
     assert settings.project == "local-project"
@@ -46,6 +61,10 @@ def test_values_arrive_as_what_they_mean() -> None:
     assert settings.wait_interval_seconds == 1
     assert settings.airflow == Composer(image_version="composer-3-airflow-3.3.1-build.2")
     assert settings.prebuilt_images == {}
+    assert settings.alert_emails == ()
+    assert read("dev", configuration("dev") | {"predictions:alertEmails": '["a@b.example"]'}).alert_emails == (
+        "a@b.example",
+    )
 
 
 @pytest.mark.parametrize("key", ["gcp:project", "gcp:region", "predictions:dataset", "predictions:orchestrator"])
@@ -93,6 +112,8 @@ def test_keys_of_the_providers_are_left_to_them() -> None:
         ("predictions:existingAirflowAccount", "serviceAccount:airflow@example"),
         ("predictions:waitIntervalSeconds", "0"),
         ("predictions:waitIntervalSeconds", "2.5"),
+        ("predictions:alertEmails", "a@b.example"),
+        ("predictions:alertEmails", '["the team"]'),
         ("predictions:prebuiltImages", '{"customer_value": "registry.example/customer_value:latest"}'),
         ("predictions:prebuiltImages", '["registry.example/x"]'),
         ("predictions:prebuiltImages", "customer_value"),
@@ -101,7 +122,8 @@ def test_keys_of_the_providers_are_left_to_them() -> None:
 def test_a_wrong_value_is_quoted_with_what_would_be_right(key: str, wrong: str) -> None:
     text = _refused(configuration("dev") | {key: wrong})
     assert f"Pulumi.dev.yaml: '{key}' is '{wrong}'. Set it to " in text
-    assert f"{key}.MODEL IMAGE" in text or f"pulumi config set --stack dev {key} VALUE" in text
+    commands = (f"{key} VALUE", f"--path {key}.MODEL IMAGE", f"--path {key}[0] EMAIL")
+    assert any(f"pulumi config set --stack dev {command}" in text for command in commands)
 
 
 @pytest.mark.parametrize("stack", ["Dev", "dev_1", "1dev", "dev.eu", "dev-"])

@@ -28,7 +28,7 @@ FULL: Document = {
     **MINIMAL,
     "source": "code",
     "maximum_bytes_billed": 5000,
-    "secrets": {"API_KEY": "crm-api-key"},
+    "secrets": {"API_KEY": "crm-api-key:12"},
     "gates": {},
     "training": {
         "input": {
@@ -114,7 +114,7 @@ def test_a_minimal_model_has_the_documented_defaults(tmp_path: Path) -> None:
 def test_a_full_model_loads_as_it_is_written(tmp_path: Path) -> None:
     spec = load(write_model(tmp_path, FULL))
     training, application = spec.actions["training"], spec.actions["application"]
-    assert (spec.source, spec.secrets, spec.folder) == ("code", {"API_KEY": "crm-api-key"}, tmp_path / "churn_2")
+    assert (spec.source, spec.secrets, spec.folder) == ("code", {"API_KEY": "crm-api-key:12"}, tmp_path / "churn_2")
     assert training.input == Input(
         sql="sql/fit.sql", format="parquet", fresh_within=FreshWithin(column="changed_on", days=3)
     )
@@ -169,9 +169,11 @@ REFUSED: list[tuple[Place, object, list[str]]] = [
     (("source",), "src", ["model.yaml, source", "no folder"]),
     (("name",), "churn", ["model.yaml, name", "'churn'", "'churn_2'"]),
     (("name",), "Churn", ["model.yaml, name", "'Churn'", "lower-case"]),
-    (("secrets",), {"api_key": "x"}, ["model.yaml, secrets", "'api_key'", "capital letters"]),
-    (("secrets",), {"RUNS_BUCKET": "x"}, ["secrets.RUNS_BUCKET", "set by the product"]),
-    (("secrets",), {"API_KEY": "a b"}, ["secrets.API_KEY", "'a b'"]),
+    (("secrets",), {"api_key": "x:1"}, ["model.yaml, secrets", "'api_key'", "capital letters"]),
+    (("secrets",), {"RUNS_BUCKET": "x:1"}, ["secrets.RUNS_BUCKET", "set by the product"]),
+    (("secrets",), {"API_KEY": "a b:1"}, ["secrets.API_KEY", "'a b:1'"]),
+    (("secrets",), {"API_KEY": "crm-api-key"}, ["secrets.API_KEY", "Id and version"]),
+    (("secrets",), {"API_KEY": "crm-api-key:latest"}, ["secrets.API_KEY", "without a deployment"]),
     (("entity_key",), "customer", ["schema.json, columns", "'customer'", "entity_key"]),
 ]
 

@@ -30,7 +30,7 @@ COLUMNS: list[Document] = json.loads((EXAMPLE / "schema.json").read_text())["col
 def full() -> Document:
     """The example's model.yaml, with the keys that it leaves out."""
     document: Document = yaml.safe_load((EXAMPLE / "model.yaml").read_text())
-    document |= {"source": "source", "maximum_bytes_billed": 5000, "secrets": {"API_KEY": "crm-api-key"}, "gates": {}}
+    document |= {"source": "source", "maximum_bytes_billed": 5000, "secrets": {"API_KEY": "crm-api-key:2"}, "gates": {}}
     document["training"]["input"]["format"] = "parquet"
     document["application"]["input"] = {"uri": "gs://shop-export/purchases.csv"}
     document["application"]["resources"] = {"cpu": 4, "memory_gib": 12.5}

@@ -54,3 +54,24 @@ def test_an_environment_does_not_change_airflows_major_version_in_place(client: 
 def test_the_account_of_an_environment_cannot_change(client: Client) -> None:
     old, new = (environment("air", "dags-h", email) for email in ("a@x", "b@x"))
     assert client.diff(ENVIRONMENT, old, new) == {"config.nodeConfig.serviceAccount": True}
+
+
+@pytest.mark.parametrize(
+    ("end", "recurrence", "fits"),
+    [
+        ("20:00:00Z", "FREQ=WEEKLY;BYDAY=SA,SU", True),
+        ("20:00:00Z", "FREQ=WEEKLY;BYDAY=SA", False),
+        ("16:00:00Z", "FREQ=DAILY", True),
+        ("20:00:00Z", "on weekends", False),
+        ("soon", "FREQ=DAILY", False),
+    ],
+)
+def test_an_environment_is_maintained_for_twelve_hours_a_week(
+    client: Client, end: str, recurrence: str, fits: bool
+) -> None:
+    wanted = environment("air", "dags-m", "airflow@x")
+    window = {"startTime": "2026-01-03T14:00:00Z", "endTime": f"2026-01-03T{end}", "recurrence": recurrence}
+    wanted["config"]["maintenanceWindow"] = window
+    assert [text.startswith("config.maintenanceWindow") for text in client.refusals(ENVIRONMENT, wanted)] == (
+        [] if fits else [True]
+    )

@@ -179,3 +179,51 @@ def test_a_table_that_exists_can_be_imported(client: Client) -> None:
     assert found
     assert found[0]["requirePartitionFilter"] is True
     assert found[1]["tableId"] == "sales"
+
+
+def view(name: str, query: str, **more: Any) -> dict[str, Any]:
+    text = {"query": query, "useLegacySql": False}
+    return {"datasetId": name, "tableId": "newest", "view": text, "deletionProtection": False, **more}
+
+
+def test_a_view_is_what_was_declared_and_reads_back_without_drift(client: Client, cloud: RunningCloud) -> None:
+    dataset(client, "shop_m")
+    client.create(TABLE, table("shop_m"))
+    inputs = view("shop_m", "SELECT day, units\nFROM `test-project.shop_m.sales`", labels={"team": "science"})
+    id, outputs = client.create(TABLE, inputs)
+    assert real(cloud, id)["type"] == outputs["type"] == "VIEW"
+    assert [column["name"] for column in json.loads(outputs["schema"])] == ["day", "units"]
+    read = client.read(TABLE, id, inputs, outputs)
+    assert read
+    assert client.diff(TABLE, read[0], inputs, read[1]) == {}
+
+
+def test_a_view_gets_another_query_in_place(client: Client, cloud: RunningCloud) -> None:
+    dataset(client, "shop_n")
+    client.create(TABLE, table("shop_n"))
+    old, new = (view("shop_n", f"SELECT {c} FROM `test-project.shop_n.sales`") for c in ("units", "amount"))
+    id, outputs = client.create(TABLE, old)
+    assert client.diff(TABLE, old, new) == {"view.query": False}
+    client.update(TABLE, id, old, new, outputs)
+    assert [column["name"] for column in real(cloud, id)["schema"]["fields"]] == ["amount"]
+
+
+def test_a_view_that_somebody_rewrote_is_drift(client: Client, cloud: RunningCloud) -> None:
+    dataset(client, "shop_o")
+    inputs = view("shop_o", "SELECT 1 AS one")
+    id, outputs = client.create(TABLE, inputs)
+    httpx.patch(f"{cloud.url}/bigquery/v2/{id}", json={"view": {"query": "SELECT 2 AS two", "useLegacySql": False}})
+    read = client.read(TABLE, id, inputs, outputs)
+    assert read
+    assert client.diff(TABLE, read[0], inputs, read[1]) == {"view.query": False}
+
+
+def test_a_view_of_a_table_that_is_not_there_is_refused(client: Client) -> None:
+    dataset(client, "shop_p")
+    text = refused(lambda: client.create(TABLE, view("shop_p", "SELECT 1 FROM `test-project.shop_p.sales`")))
+    assert "sales" in text
+
+
+def test_a_view_in_the_old_dialect_is_refused_before_anything_is_made(client: Client) -> None:
+    inputs = view("shop_q", "SELECT 1") | {"view": {"query": "SELECT 1"}}
+    assert client.refusals(TABLE, inputs)[0].startswith("view.useLegacySql: ")
