@@ -25,6 +25,7 @@ RETRY_DELAY = timedelta(seconds=10)
 # Of the tasks that only make calls. Not of `wait`: its limit is wait.timeout_seconds. And no dagrun_timeout anywhere:
 # it skips the teardown, so that nothing would cancel the job.
 CALLS_LIMIT = timedelta(minutes=10)
+ZONES = available_timezones()  # once: looking takes 10 ms, and there may be many files
 
 
 class _Checked(BaseModel):
@@ -40,7 +41,7 @@ class Schedule(_Checked):
     @field_validator("timezone")
     @classmethod
     def _exists(cls, name: str) -> str:
-        if name not in available_timezones():  # Airflow would notice at the first run only
+        if name not in ZONES:  # Airflow would notice at the first run only
             raise ValueError(f"{name!r} is no time zone of the IANA database")
         return name
 

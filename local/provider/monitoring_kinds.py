@@ -28,7 +28,7 @@ class LogMetric(DeclaredKind):
     id = "{name}"
     replaces = ("project", "name")
     named = "name"
-    forms = {"name": r"[\w.,+!*',()%/-]{1,100}"}  # noqa: RUF012 (never changed)
+    forms = (("name", r"[\w.,+!*',()%/-]{1,100}"),)
 
     def faults(self, inputs: Mapping[str, Any]) -> Iterator[Fault]:
         """The filter must be one that Cloud Logging reads."""

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from local.provider.values import UNKNOWN
 
 from .client import BUCKET, Client, account, bucket, refused

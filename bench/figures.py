@@ -1,0 +1,148 @@
+"""The figures: what each is called, what is asked of it, and how it is measured on a ground."""
+
+import os
+import re
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.delivery import ROWS
+from bench.ground import Ground
+
+PREVIEWS, PARSES, QUERIES, UPLOADS = 3, 5, 30, 100
+STEP = re.compile(r"^ *([\d.]+) s  (.+): done after ([\d.]+) s$", re.MULTILINE)
+# What the parser has imported before it reads a DAG file of ours.
+PARSE = """
+import sys, time
+from airflow.sdk import DAG, CronTriggerTimetable, Param, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException
+sys.path.insert(0, sys.argv[1])
+started = time.perf_counter()
+import predictions
+seconds = time.perf_counter() - started
+print(len({value.dag_id for value in vars(predictions).values() if isinstance(value, DAG)}), seconds)
+"""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was measured, in the figure's unit, and what else there is to know of it."""
+
+    value: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table; without a target it is for information."""
+
+    name: str
+    tells: str
+    unit: str
+    target: float | None
+    measure: Callable[[Ground], Sample]
+
+    def verdict(self, sample: Sample) -> str:
+        """Whether the target is met."""
+        if self.target is None:
+            return ""
+        return "met" if sample.value <= self.target else "MISSED"
+
+
+def _demo(ground: Ground) -> Sample:
+    ground.say("the whole demo, which takes a minute or two")
+    started = time.monotonic()
+    printed = ground.run(sys.executable, "-m", "local.demo", "--folder", str(ground.folder / "demo"))
+    whole = time.monotonic() - started
+    return Sample(whole, _steps(printed, whole))
+
+
+def _steps(printed: str, whole: float) -> str:
+    """How long each step of a demo took by its own words; some run side by side."""
+    steps = STEP.findall(printed)
+    told = [f"{name} {float(seconds):.0f}" for _, name, seconds in steps]
+    rest = whole - max((float(at) for at, _, _ in steps), default=0)
+    return ", ".join([*told, f"start, report and stop {rest:.0f}"])
+
+
+def _up(ground: Ground) -> Sample:
+    return Sample(ground.up_seconds)
+
+
+def _preview(ground: Ground) -> Sample:
+    _ = ground.up_seconds
+    ground.say(f"pulumi preview, {PREVIEWS} times")
+    command = ("pulumi", "preview", "--stack", "local", "--expect-no-changes")
+    return _median([ground.timed(*command, env=ground.cloud.env) for _ in range(PREVIEWS)])
+
+
+def _parse(ground: Ground) -> Sample:
+    _ = ground.up_seconds
+    dags = ground.folder / "dags"
+    ground.cloud.fetch_dags(dags)
+    ground.say(f"parsing the DAG files in {PARSES} fresh processes")
+    env = os.environ | {"AIRFLOW_HOME": str(ground.folder / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    answers = [ground.run(sys.executable, "-c", PARSE, str(dags), env=env).split() for _ in range(PARSES)]
+    return _median([1000 * float(seconds) for *_, seconds in answers], f"{answers[0][-2]} DAGs")
+
+
+def _cloud_start(ground: Ground) -> Sample:
+    return Sample(ground.cloud.start_seconds)
+
+
+def _cloud_ready(ground: Ground) -> Sample:
+    return Sample(ground.cloud.mib_when_ready)
+
+
+def _cloud_deployed(ground: Ground) -> Sample:
+    _ = ground.up_seconds
+    return Sample(ground.cloud.mib())
+
+
+def _delivery(ground: Ground) -> Sample:
+    return Sample(ground.delivered.seconds, f"the whole application {ground.delivered.whole_seconds:.1f} s")
+
+
+def _delivery_memory(ground: Ground) -> Sample:
+    return Sample(ground.delivered.own_mib)
+
+
+def _query(ground: Ground) -> Sample:
+    client, seconds = ground.cloud.warehouse, []
+    ground.say(f"{QUERIES} small queries")
+    for number in range(QUERIES):
+        started = time.perf_counter()
+        list(client.query_and_wait(f"SELECT {number}"))
+        seconds.append(1000 * (time.perf_counter() - started))
+    return _median(seconds)
+
+
+def _uploads(ground: Ground) -> Sample:
+    bucket = ground.cloud.storage.create_bucket("bench-uploads")
+    ground.say(f"{UPLOADS} small uploads")
+    started = time.perf_counter()
+    for number in range(UPLOADS):
+        bucket.blob(f"{number}.txt").upload_from_string("small")
+    return Sample(UPLOADS / (time.perf_counter() - started))
+
+
+def _median(values: list[float], note: str = "") -> Sample:
+    spread = f"median of {len(values)}, {min(values):.3g} to {max(values):.3g}"
+    return Sample(statistics.median(values), f"{note}; {spread}" if note else spread)
+
+
+FIGURES = (
+    Figure("cloud-start", "the local cloud, from command to ready", "s", None, _cloud_start),
+    Figure("cloud-ready", "memory of the local cloud when it is ready (PSS)", "MiB", 250, _cloud_ready),
+    Figure("up", "`pulumi up` from nothing", "s", None, _up),
+    Figure("preview", "`pulumi preview` without a change", "s", 10, _preview),
+    Figure("cloud-deployed", "memory of the local cloud with a stack on it (PSS)", "MiB", 250, _cloud_deployed),
+    Figure("parse", "the stack's DAG files, beyond importing Airflow", "ms", 150, _parse),
+    Figure("query", "round trip of a small query", "ms", None, _query),
+    Figure("uploads", "small uploads, one after the other", "a second", None, _uploads),
+    Figure("delivery", f"gate and delivery of {ROWS} rows", "s", 10, _delivery),
+    Figure("delivery-memory", "the service's own peak in that", "MiB", 512, _delivery_memory),
+    Figure("demo", "`make demo`, everything cached", "s", 120, _demo),
+)
