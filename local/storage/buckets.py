@@ -26,6 +26,7 @@ UNIFORM_LOCK = timedelta(days=90)  # after which uniform access cannot be switch
 DAY_SECONDS = 86400
 SOFT_DELETE_DAYS = (7, 90)  # besides 0; 7 is the default, https://cloud.google.com/storage/docs/soft-delete
 PAGE = 1000
+AGENT = "/storage/v1/projects/{project}/serviceAccount"
 
 KEPT: dict[str, Any] = {
     "cors": list, "defaultEventBasedHold": bool, "iamConfiguration": dict, "labels": dict, "lifecycle": dict,
@@ -56,6 +57,7 @@ class Buckets:
             row("storage.buckets.patch", "PATCH", one, self._patch, IF, supports=kept, refuses=refuses),
             row("storage.buckets.update", "PUT", one, self._update, IF, supports=kept, refuses=refuses),
             row("storage.buckets.delete", "DELETE", one, self._delete, IF, refuses="soft deletion of buckets"),
+            row("storage.projects.serviceAccount.get", "GET", AGENT, _service_agent),
         ]
 
     def create(self, project: str, given: Mapping[str, Any]) -> Bucket:
@@ -149,6 +151,16 @@ class Buckets:
         return Answer(status=204)
 
 
+def _service_agent(call: Call) -> Answer:
+    """The account with which Cloud Storage itself would act in a project."""
+    email = f"service-{_project_number(call.params['project'])}@gs-project-accounts.iam.local"
+    return Answer(body={"kind": "storage#serviceAccount", "email_address": email})
+
+
+def _project_number(project: str) -> str:
+    return str(int(hashlib.sha256(project.encode()).hexdigest()[:10], 16))
+
+
 def bucket_resource(bucket: Bucket, base_url: str) -> dict[str, Any]:
     """The bucket resource, as the JSON API answers it."""
     return {
@@ -156,7 +168,7 @@ def bucket_resource(bucket: Bucket, base_url: str) -> dict[str, Any]:
         "id": bucket.name,
         "name": bucket.name,
         "selfLink": f"{base_url}/storage/v1/b/{bucket.name}",
-        "projectNumber": str(int(hashlib.sha256(bucket.project.encode()).hexdigest()[:10], 16)),
+        "projectNumber": _project_number(bucket.project),
         "metageneration": str(bucket.metageneration),
         "etag": tag_of(bucket),
         "timeCreated": bucket.created,

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import wraps
+from http import HTTPStatus
 from typing import Any
 
+from local.storage.fields import selected
 from local.wire import Answer, Call, CloudError, Method
 
-# They change nothing here: no quotas, no billing, no ACLs to project, and whole resources are always answered.
+# They change nothing here: no quotas, no billing, no ACLs to project; `fields` is served for every method alike.
 HARMLESS = "alt fields key prettyPrint projection quotaUser uploadType userIp userProject"
 IF = "ifGenerationMatch ifGenerationNotMatch ifMetagenerationMatch ifMetagenerationNotMatch ifMetaGenerationNotMatch"
 IF_SOURCE = IF.replace("if", "ifSource")
@@ -46,9 +49,16 @@ def row(
         for header in call.headers:
             if header.startswith(UNSUPPORTED_HEADERS):
                 raise unsupported(f"header {header!r}")
-        return handler(call)
+        return _partial(handler(call), call.query.get("fields"))
 
     return Method(name, verb, path, checked, supports, refuses)
+
+
+def _partial(answer: Answer, mask: str | None) -> Answer:
+    """The answer, or of a resource the parts that were asked for."""
+    if not mask or not isinstance(answer.body, dict) or answer.status >= HTTPStatus.BAD_REQUEST:
+        return answer
+    return replace(answer, body=selected(answer.body, mask))
 
 
 def unsupported(what: str) -> CloudError:

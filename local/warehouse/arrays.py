@@ -6,6 +6,7 @@ from local.warehouse.rewriting import call, cast, rule
 from local.warehouse.statements import unsupported
 from local.warehouse.types import element, kind
 
+
 @rule(exp.Bracket)
 def _bracket(node: exp.Bracket) -> exp.Expr | None:
     if len(node.expressions) != 1 or kind(node.this) in ("JSON", "STRUCT"):
@@ -106,8 +107,6 @@ def _unnest(node: exp.Unnest) -> exp.Expr | None:
         )
     table = name.copy() if struct else exp.to_identifier(f"_{name.name}_row", quoted=True)
     return exp.Subquery(this=exp.select(*columns), alias=exp.TableAlias(this=table))
-
-
 
 
 @rule(exp.Avg)

@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from local.warehouse.database import bound
+from local.warehouse.database import bound, quoted, text
 from local.warehouse.schema import Field
 from local.wire import CloudError
 
@@ -58,6 +58,8 @@ class Ref:
         if missing:
             raise CloudError(400, "required", f"Required parameter is missing: {missing[0]} of {resource!r}")
         table, _, partition = str(resource["tableId"]).partition("$")
+        if "@" in table:
+            raise CloudError(501, "notImplemented", f"The local warehouse has no time travel ({table!r})")
         return cls(str(resource.get("projectId") or project), str(resource["datasetId"]), table, partition or None)
 
     @property
@@ -219,7 +221,23 @@ class Catalog:
         resource = {k: v for k, v in resource.items() if v is not None}
         later = int(table.resource.get("lastModifiedTime", 0)) + 1
         resource["lastModifiedTime"] = str(max(now_ms(), later))
-        return self.put_table(Table(table.ref, table.physical, resource))
+        touched = self.put_table(Table(table.ref, table.physical, resource))
+        self._expire_partitions(touched)
+        return touched
+
+    def _expire_partitions(self, table: Table) -> None:
+        """Remove the rows of partitions that have outlived `timePartitioning.expirationMs`."""
+        partitioning = table.resource.get("timePartitioning") or {}
+        lifetime = int(partitioning.get("expirationMs") or 0)
+        if lifetime and table.physical:
+            column = quoted(partitioning["field"])
+            begins = f"date_trunc({text(partitioning['type'].lower())}, CAST({column} AS TIMESTAMPTZ))"
+            ends = f"{begins} + INTERVAL 1 {partitioning['type']} + INTERVAL {lifetime} MILLISECOND"
+            self.cursor.execute(f"DELETE FROM {table.physical} WHERE {ends} <= now()")
+
+    def forget(self, table: Table) -> None:
+        """Remove a table's row; its rows stay for whoever takes them."""
+        self._delete_table(table.ref)
 
     def drop_table(self, table: Table) -> None:
         """Remove a table and its rows."""
@@ -228,13 +246,19 @@ class Catalog:
             self.cursor.execute(f"DROP TABLE {table.physical}")
 
     def sweep(self) -> None:
-        """Remove tables whose expirationTime has passed."""
+        """Remove tables and partitions whose time has passed."""
         expiration = "CAST(json_extract_string(resource, '$.expirationTime') AS BIGINT)"
         rows = self.cursor.execute(
             bound(f"SELECT project, dataset, name, physical, resource FROM tables WHERE {expiration} <= ?", now_ms())
         ).fetchall()
         for project, dataset, name, physical, resource in rows:
             self.drop_table(Table(Ref(project, dataset, name), physical, json.loads(resource)))
+        expiring = "json_extract_string(resource, '$.timePartitioning.expirationMs') IS NOT NULL"
+        rows = self.cursor.execute(
+            f"SELECT project, dataset, name, physical, resource FROM tables WHERE {expiring}"
+        ).fetchall()
+        for project, dataset, name, physical, resource in rows:
+            self._expire_partitions(Table(Ref(project, dataset, name), physical, json.loads(resource)))
 
     def _delete_table(self, ref: Ref) -> None:
         self.cursor.execute(
@@ -246,4 +270,4 @@ class Catalog:
 
 def _expired(table: Table) -> bool:
     expiration = table.resource.get("expirationTime")
-    return bool(expiration) and int(expiration) <= now_ms()
+    return expiration is not None and int(expiration) <= now_ms()

@@ -3,7 +3,7 @@
 Used by loads of CSV and JSON and by streaming inserts, so that one bad row can be told from the others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from local.warehouse.database import quoted, text
 from local.warehouse.schema import Field, duck_type, mode_of, sql_type
@@ -52,16 +52,25 @@ def _fault(field: Field, given: str, value: str) -> str:
     return f"CASE {told} END"
 
 
-def json_columns(fields: Sequence[Field], line: str, *, ignore_unknown: bool) -> list[tuple[str, str]]:
+def json_columns(
+    fields: Sequence[Field], line: str, *, ignore_unknown: bool, defaults: Mapping[str, str] | None = None
+) -> list[tuple[str, str]]:
     """For each field its value, and the fault of a row, from an expression of type JSON that holds an object.
+
+    Args:
+        defaults: by name of field, what stands for a member that is not there.
 
     A last pair, without a value, tells of fields that the schema does not have.
     """
     pairs = []
-    for field in fields:
-        member = _member(line, field)
+    for position, field in enumerate(fields, 1):
+        member = f'"members$"[{position}]'
         value, fine = _json_value(field, member, 0, ignore_unknown)
-        required = f" AND {_present(member)}" if mode_of(field) == "REQUIRED" else ""
+        default = (defaults or {}).get(field["name"])
+        if default:
+            value = f"CASE WHEN {member} IS NULL THEN {default} ELSE {value} END"
+            fine = f"({member} IS NULL OR {fine})"
+        required = f" AND {_present(member)}" if mode_of(field) == "REQUIRED" and not default else ""
         name = field["name"]
         missing = text(f"Required field {name} cannot be null") if required else "NULL"
         rest = text(f" to {sql_type(field)}. Field: {name}")
@@ -75,9 +84,18 @@ def json_columns(fields: Sequence[Field], line: str, *, ignore_unknown: bool) ->
     return pairs
 
 
+def _path(field: Field) -> str:
+    return text('$."' + field["name"].replace('"', '\\"') + '"')
+
+
 def _member(x: str, field: Field) -> str:
-    path = '$."' + field["name"].replace('"', '\\"') + '"'
-    return f"json_extract({x}, {text(path)})"
+    return f"json_extract({x}, {_path(field)})"
+
+
+def with_members(fields: Sequence[Field], line: str, source: str) -> str:
+    """The source with a column `members$`, which `json_columns` reads: all members of an object, found in one pass."""
+    paths = ", ".join(_path(f) for f in fields)
+    return f'(SELECT *, json_extract({line}, [{paths}]) AS "members$" FROM {source})'
 
 
 def _present(x: str) -> str:

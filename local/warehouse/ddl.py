@@ -1,5 +1,6 @@
 """CREATE, DROP and ALTER of tables, views and datasets: the catalogue changed by statements instead of by REST calls."""
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from local.warehouse import errors, tables
 from local.warehouse.catalog import Catalog, Ref, Resource, Table, now_ms
 from local.warehouse.database import quoted
 from local.warehouse.datasets import canonical_location, check_id, remove
+from local.warehouse.declarations import field_of, layout, options
 from local.warehouse.queries import Outcome, check_cost, compile_select
 from local.warehouse.references import Session
 from local.warehouse.schema import Field, canonical, find, mode_of
@@ -17,99 +19,11 @@ from local.warehouse.sizes import Sizes
 from local.warehouse.statements import invalid, unsupported
 from local.wire import CloudError
 
-TYPES = {
-    exp.DType.BIGINT: "INTEGER", exp.DType.INT: "INTEGER", exp.DType.DOUBLE: "FLOAT", exp.DType.DECIMAL: "NUMERIC",
-    exp.DType.BIGDECIMAL: "BIGNUMERIC", exp.DType.TEXT: "STRING", exp.DType.VARBINARY: "BYTES", exp.DType.BOOLEAN: "BOOLEAN",
-    exp.DType.DATE: "DATE", exp.DType.TIME: "TIME", exp.DType.DATETIME: "DATETIME", exp.DType.TIMESTAMP: "DATETIME",
-    exp.DType.TIMESTAMPTZ: "TIMESTAMP", exp.DType.JSON: "JSON", exp.DType.INTERVAL: "INTERVAL", exp.DType.GEOGRAPHY: "GEOGRAPHY",
-}  # fmt: skip
-OPTIONS = {
-    "description": "description", "friendly_name": "friendlyName", "labels": "labels",
-    "require_partition_filter": "requirePartitionFilter", "expiration_timestamp": "expirationTime",
-    "partition_expiration_days": "partition_expiration_days",
-}  # fmt: skip
-
-
-def _options(properties: list[exp.Expr]) -> Resource:
-    found: Resource = {}
-    for item in properties:
-        if isinstance(item, exp.Property):
-            name = str(item.this.name if isinstance(item.this, exp.Expr) else item.this).lower()
-            if name not in OPTIONS:
-                raise unsupported(f"the option {name}")
-            found[OPTIONS[name]] = _constant(item.args["value"])
-    if "labels" in found:
-        found["labels"] = dict(found["labels"])
-    return found
-
-
-def _constant(node: exp.Expr) -> Any:
-    if isinstance(node, exp.Boolean):
-        return bool(node.this)
-    if isinstance(node, exp.Literal):
-        return str(node.this) if node.is_string else float(node.this) if "." in node.name else int(node.this)
-    if isinstance(node, exp.Array | exp.Tuple | exp.Struct):
-        return [_constant(e) for e in node.expressions]
-    if isinstance(node, exp.Null):
-        return None
-    raise unsupported(f"an option with the value {node.sql('bigquery')}")
-
-
-def field_of(node: exp.ColumnDef) -> Field:
-    """The field of a column definition."""
-    kind = node.args.get("kind")
-    if not isinstance(kind, exp.DataType):
-        raise invalid(f"Column {node.name} has no type")
-    field = _typed(node.name, kind)
-    for constraint in node.args.get("constraints") or []:
-        what = constraint.args.get("kind")
-        if isinstance(what, exp.NotNullColumnConstraint):
-            field["mode"] = "REQUIRED"
-        elif isinstance(what, exp.Properties):
-            field |= {k: v for k, v in _options(what.expressions).items() if k == "description"}
-        else:
-            raise unsupported(f"the column constraint {constraint.sql('bigquery')}")
-    return field
-
-
-def _typed(name: str, kind: exp.DataType) -> Field:
-    if kind.this == exp.DType.ARRAY:
-        return _typed(name, kind.expressions[0]) | {"mode": "REPEATED"}
-    field: Field = {"name": name, "mode": "NULLABLE"}
-    if kind.this == exp.DType.STRUCT:
-        return field | {"type": "RECORD", "fields": [field_of(f) for f in kind.expressions]}
-    if kind.this not in TYPES:
-        raise unsupported(f"the type {kind.sql('bigquery')} of column {name!r}")
-    sizes = [str(p.name) for p in kind.expressions]
-    field["type"] = TYPES[kind.this]
-    if sizes:
-        keys = ["maxLength"] if field["type"] in ("STRING", "BYTES") else ["precision", "scale"]
-        field |= dict(zip(keys, sizes, strict=False))
-    return field
-
-
-def _layout(properties: list[exp.Expr]) -> Resource:
-    """PARTITION BY and CLUSTER BY."""
-    found: Resource = {}
-    for item in properties:
-        if isinstance(item, exp.PartitionedByProperty):
-            found["timePartitioning"] = _partitioning(item.this)
-        elif isinstance(item, exp.Cluster | exp.ClusterProperty):
-            found["clustering"] = {"fields": [str(e.name) for e in item.expressions]}
-        elif not isinstance(item, exp.Property | exp.TemporaryProperty):
-            raise unsupported(item.sql("bigquery"))
-    return found
-
-
-def _partitioning(node: exp.Expr) -> Resource:
-    node = node.expressions[0] if isinstance(node, exp.Tuple | exp.Schema) else node
-    if isinstance(node, exp.Column | exp.Identifier):
-        return {"type": "DAY", "field": node.name}
-    if isinstance(node, exp.DateTrunc | exp.TimestampTrunc | exp.DatetimeTrunc):
-        return {"type": str(node.args["unit"].name).upper(), "field": node.this.name}
-    if isinstance(node, exp.Date | exp.TsOrDsToDate | exp.Cast) and isinstance(node.this, exp.Column):
-        return {"type": "DAY", "field": node.this.name}
-    raise unsupported(f"PARTITION BY {node.sql('bigquery')}")
+TEMPORARY_MS = 24 * 3_600_000  # https://cloud.google.com/bigquery/docs/multi-statement-queries#temporary_tables
+COPIED = ("timePartitioning", "rangePartitioning", "clustering", "requirePartitionFilter", "description", "labels")
+REFUSED: dict[type[exp.Expr], str] = {
+    exp.ExternalProperty: "CREATE EXTERNAL TABLE",
+}
 
 
 class Definitions:
@@ -137,39 +51,50 @@ class Definitions:
             (exp.Drop, "VIEW"): self._drop,
             (exp.Drop, "SCHEMA"): self._drop_schema,
             (exp.Alter, "TABLE"): self._alter,
+            (exp.Alter, "VIEW"): self._alter,
         }
         handler = handlers.get((type(tree), what))
         if handler is None:
             raise unsupported(f"{type(tree).__name__.upper()} {what}")
         return handler(session, tree, configuration)
 
-    def _create_table(self, session: Session, tree: exp.Create, configuration: dict[str, Any]) -> Outcome:
+    def _create_table(  # noqa: C901 (one branch per clause of CREATE TABLE)
+        self, session: Session, tree: exp.Create, configuration: dict[str, Any]
+    ) -> Outcome:
         properties = list(tree.args["properties"].expressions) if tree.args.get("properties") else []
-        if any(isinstance(p, exp.TemporaryProperty) for p in properties):
-            raise unsupported("CREATE TEMP TABLE")
-        if tree.args.get("clone"):
-            raise unsupported("CLONE and COPY")
+        for kind, construct in REFUSED.items():
+            if any(isinstance(p, kind) for p in properties):
+                raise unsupported(construct)
+        clone, like = tree.args.get("clone"), next((p for p in properties if isinstance(p, exp.LikeProperty)), None)
+        if clone and not clone.args.get("copy"):
+            raise unsupported("CREATE TABLE CLONE")
         columns = tree.this.expressions if isinstance(tree.this, exp.Schema) else []
-        ref = _ref(session, tree.this)
-        kind = "CREATE_TABLE_AS_SELECT" if tree.expression is not None else "CREATE_TABLE"
-        statistics, found = self._replaced(session, tree, ref, kind)
+        temporary = any(isinstance(p, exp.TemporaryProperty) for p in properties)
+        ref = self._temporary(session, tree) if temporary else _ref(session, tree.this)
+        statement = "CREATE_TABLE_AS_SELECT" if tree.expression is not None else "CREATE_TABLE"
+        statistics, found = self._replaced(session, tree, ref, statement)
         if found is not None and statistics["ddlOperationPerformed"] == "SKIP":
             return Outcome(statistics)
-        resource: Resource = _options(properties) | _layout(properties)
-        days = resource.pop("partition_expiration_days", None)
-        if days is not None:
-            resource["timePartitioning"]["expirationMs"] = str(int(days * 86_400_000))
+        resource = options(properties)
+        if temporary:
+            resource["expirationTime"] = str(now_ms() + TEMPORARY_MS)
+        for key, value in layout(properties).items():
+            resource[key] = {**value, **resource.get(key, {})}
         fields = canonical([field_of(c) for c in columns if isinstance(c, exp.ColumnDef)])
+        source = clone or like
+        model = session.catalog.table(session.ref(source.this), location=session.location) if source else None
+        if model is not None:
+            resource = {k: model.resource[k] for k in COPIED if k in model.resource} | resource
+            fields = model.fields
         select = None
         if isinstance(tree.expression, exp.Query):
             select = compile_select(session, tree.expression, self._sizes)
             check_cost(select, configuration)
             fields = fields or select.fields
             statistics |= {k: v for k, v in select.statistics.items() if k != "schema"}
-        like = tree.find(exp.LikeProperty)
-        if like is not None:
-            raise unsupported("CREATE TABLE LIKE")
         table = tables.create(session.catalog, ref, resource | {"schema": {"fields": fields}}, self._check_view)
+        if clone and model is not None:
+            session.catalog.cursor.execute(f"INSERT INTO {table.physical} SELECT * FROM {model.physical}")
         if select is not None:
             names = ", ".join(quoted(f["name"]) for f in fields)
             try:
@@ -177,6 +102,20 @@ class Definitions:
             except duckdb.Error as error:
                 raise errors.of_query(error, tree) from error
         return Outcome(statistics)
+
+    @staticmethod
+    def _temporary(session: Session, tree: exp.Create) -> Ref:
+        """A name for a temporary table, in a hidden dataset; the script knows it by the short one."""
+        name = (tree.this.this if isinstance(tree.this, exp.Schema) else tree.this).name
+        hidden = f"_script_{str(session.location).replace('-', '_').lower()}"
+        if session.catalog.find_dataset(session.project, hidden) is None:
+            now = str(now_ms())
+            reference = {"projectId": session.project, "datasetId": hidden}
+            times = {"creationTime": now, "lastModifiedTime": now}
+            session.catalog.put_dataset({"datasetReference": reference, "location": session.location, **times})
+        if name not in session.temporary:
+            session.temporary[name] = Ref(session.project, hidden, f"{name}_{uuid.uuid4().hex}")
+        return session.temporary[name]
 
     def _create_view(self, session: Session, tree: exp.Create, _configuration: dict[str, Any]) -> Outcome:
         properties = list(tree.args["properties"].expressions) if tree.args.get("properties") else []
@@ -186,8 +125,8 @@ class Definitions:
         statistics, found = self._replaced(session, tree, ref, "CREATE_VIEW")
         if found is not None and statistics["ddlOperationPerformed"] == "SKIP":
             return Outcome(statistics)
-        query = tree.expression.sql("bigquery")
-        body = _options(properties) | {"view": {"query": query, "useLegacySql": False}}
+        query = tree.meta["query"]
+        body = options(properties) | {"view": {"query": query, "useLegacySql": False}}
         tables.create(session.catalog, ref, body, self._check_view)
         return Outcome(statistics)
 
@@ -231,7 +170,7 @@ class Definitions:
 
     def _drop(self, session: Session, tree: exp.Drop, _configuration: dict[str, Any]) -> Outcome:
         kind = str(tree.args["kind"]).upper()
-        ref = _ref(session, tree.this)
+        ref = _ref(session, _dropped(tree))
         found = session.catalog.find_table(ref)
         if found is None:
             if not tree.args.get("exists"):
@@ -255,9 +194,12 @@ class Definitions:
         table = session.catalog.table(_ref(session, tree.this), location=session.location)
         for action in tree.args.get("actions") or []:
             table = self._altered(session, table, action)
-        return Outcome(_statistics("ALTER_TABLE", "ALTER", table.ref))
+        kind = str(tree.args["kind"]).upper()
+        return Outcome(_statistics(f"ALTER_{kind}", "ALTER", table.ref))
 
-    def _altered(self, session: Session, table: Table, action: exp.Expr) -> Table:
+    def _altered(  # noqa: C901 (one branch per action of ALTER TABLE)
+        self, session: Session, table: Table, action: exp.Expr
+    ) -> Table:
         if isinstance(action, exp.ColumnDef):
             new = canonical([field_of(action)])[0]
             if find(table.fields, new["name"]):
@@ -267,22 +209,60 @@ class Definitions:
             if mode_of(new) == "REQUIRED":
                 raise invalid(f"Cannot add required columns to an existing table: {new['name']}")
             return self._with_fields(session, table, [*table.fields, new])
+        if isinstance(action, exp.AlterSet):
+            changes = options([p for properties in action.expressions for p in properties.expressions])
+            if "timePartitioning" in changes:
+                changes["timePartitioning"] = {
+                    **table.resource.get("timePartitioning", {}),
+                    **changes["timePartitioning"],
+                }
+            return session.catalog.touch(table, **changes)
+        if isinstance(action, exp.AlterRename):
+            return self._renamed(session, table, action.this.name)
+        if isinstance(action, exp.AlterColumn) and action.args.get("allow_null") and action.args.get("drop"):
+            _existing(table, action.this.name)
+            relaxed = [
+                f | {"mode": "NULLABLE"} if f["name"].lower() == action.this.name.lower() else f for f in table.fields
+            ]
+            return self._with_fields(session, table, relaxed)
+        if isinstance(action, exp.RenameColumn):
+            field, name = _existing(table, action.this.name), action.args["to"].name
+            if find(table.fields, name):
+                raise invalid(f"Column already exists: {name}")
+            change = f"RENAME COLUMN {quoted(field['name'])} TO {quoted(name)}"
+            session.catalog.cursor.execute(f"ALTER TABLE {table.physical} {change}")
+            return session.catalog.touch(
+                table, schema={"fields": [f | {"name": name} if f is field else f for f in table.fields]}
+            )
         if isinstance(action, exp.Drop) and str(action.args.get("kind")).upper() == "COLUMN":
             name = action.args["tables"][0].name
-            field = find(table.fields, name)
-            if field is None and action.args.get("exists"):
+            if action.args.get("exists") and find(table.fields, name) is None:
                 return table
-            if field is None:
-                raise invalid(f"Column not found: {name}")
+            field = _existing(table, name)
             session.catalog.cursor.execute(f"ALTER TABLE {table.physical} DROP COLUMN {quoted(field['name'])}")
             left = [f for f in table.fields if f is not field]
             return session.catalog.touch(table, schema={"fields": left})
         raise unsupported(f"ALTER TABLE {action.sql('bigquery')}")
 
+    def _renamed(self, session: Session, table: Table, name: str) -> Table:
+        ref = Ref(table.ref.project, table.ref.dataset, name)
+        if session.catalog.find_table(ref):
+            raise CloudError(409, "duplicate", f"Already Exists: Table {ref}")
+        session.catalog.forget(table)
+        return session.catalog.touch(Table(ref, table.physical, {**table.resource, "tableReference": ref.resource}))
+
     def _with_fields(self, session: Session, table: Table, fields: list[Field]) -> Table:
         resource = {**table.resource, "schema": {"fields": fields}}
         new = tables.reshaped(session.catalog, Table(table.ref, table.physical, resource), table.fields)
         return session.catalog.touch(new)
+
+
+def _dropped(tree: exp.Drop) -> exp.Expr:
+    named = [tree.this] if tree.this is not None else tree.args.get("tables") or []
+    if len(named) != 1:
+        raise unsupported("DROP of several names at once")
+    found: exp.Expr = named[0]
+    return found
 
 
 def _ref(session: Session, node: exp.Expr) -> Ref:
@@ -292,8 +272,16 @@ def _ref(session: Session, node: exp.Expr) -> Ref:
     return session.ref(table)
 
 
+def _existing(table: Table, column: str) -> Field:
+    field = find(table.fields, column)
+    if field is None:
+        raise invalid(f"Column not found: {column} in table {table.ref}")
+    return field
+
+
 def _dataset(session: Session, tree: exp.Expr) -> tuple[str, str]:
-    node = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+    node = _dropped(tree) if isinstance(tree, exp.Drop) else tree.this
+    node = node.this if isinstance(node, exp.Schema) else node
     parts = [p.name for p in node.parts if p.name] if isinstance(node, exp.Table) else [node.name]
     return (parts[-2] if len(parts) > 1 else session.project), parts[-1]
 

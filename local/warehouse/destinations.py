@@ -76,7 +76,7 @@ class Destination:
         if self.write == "WRITE_EMPTY" and _count(catalog, found, condition):
             raise CloudError(409, "duplicate", f"Already Exists: Table {_shown(found)}")
         self._check_settings(found)
-        if self.write == "WRITE_TRUNCATE" and found.ref.partition is None or not found.fields:
+        if (self.write == "WRITE_TRUNCATE" and found.ref.partition is None) or not found.fields:
             return self._replaced(catalog, found, fields)
         extended = self._extended(catalog, found, fields)
         if self.write in ("WRITE_TRUNCATE", "WRITE_TRUNCATE_DATA"):

@@ -10,7 +10,7 @@ from local.warehouse import errors
 from local.warehouse.catalog import Table
 from local.warehouse.queries import Compiled, Outcome, check_cost, prepare
 from local.warehouse.references import Session
-from local.warehouse.schema import find, mode_of, sql_type
+from local.warehouse.schema import Field, find, mode_of, sql_type
 from local.warehouse.sizes import Sizes
 from local.warehouse.statements import duck, invalid, place_of, unsupported
 from local.warehouse.types import kind
@@ -36,10 +36,13 @@ def run(session: Session, tree: exp.Expr, sizes: Sizes, configuration: dict[str,
     target = _target(tree)
     table = _changeable(session, target)
     place_target(target, table)
+    if isinstance(tree, exp.Update | exp.Delete) and not tree.args.get("where"):
+        raise invalid(f"{_name(tree)} must have a WHERE clause{place_of(target)}")
     if isinstance(tree, exp.TruncateTable):
         return _truncate(session, table)
     if isinstance(tree, exp.Insert):
         _check_insert(tree, table)
+        _name_structs(tree, table)
     original = tree.copy()
     new, found, size = prepare(session, tree, sizes)
     read = [t for t in found if t.physical != table.physical] + ([] if isinstance(tree, exp.Insert) else [table])
@@ -62,6 +65,9 @@ def _name(tree: exp.Expr) -> str:
 
 
 def _target(tree: exp.Expr) -> exp.Table:
+    if isinstance(tree, exp.Delete) and not tree.this and tree.args.get("tables"):
+        tree.set("this", tree.args["tables"][0])  # DELETE without FROM
+        tree.set("tables", None)
     target: Any = tree.expressions[0] if isinstance(tree, exp.TruncateTable) else tree.this
     target = target.this if isinstance(target, exp.Schema) else target
     if not isinstance(target, exp.Table):
@@ -108,7 +114,9 @@ def _columns(tree: exp.Insert, table: Table) -> list[str]:
     missing = [
         f["name"]
         for f in table.fields
-        if mode_of(f) == "REQUIRED" and not any(n.lower() == f["name"].lower() for n in names)
+        if mode_of(f) == "REQUIRED"
+        and "defaultValueExpression" not in f
+        and not any(n.lower() == f["name"].lower() for n in names)
     ]
     if missing:
         raise invalid(f"Required column {missing[0]} is missing from the INSERT into {table.ref}")
@@ -127,14 +135,44 @@ def _check_insert(tree: exp.Insert, table: Table) -> None:
             raise invalid(f"{fault}{place_of(tree)}")
 
 
+def _values(tree: exp.Insert, width: int) -> list[list[exp.Expr]]:
+    """The expressions of each row that an INSERT writes out."""
+    source = tree.expression
+    if isinstance(source, exp.Values):
+        return [t.expressions for t in source.expressions]
+    if isinstance(source, exp.Select) and len(source.expressions) == width:
+        return [[e.unalias() for e in source.expressions]]
+    return []
+
+
+def _name_structs(tree: exp.Insert, table: Table) -> None:
+    """Name the fields of struct literals after the column: GoogleSQL matches them by position, DuckDB by name."""
+    names = _columns(tree, table)
+    for row in _values(tree, len(names)):
+        for name, value in zip(names, row, strict=True):
+            field = find(table.fields, name)
+            if field is not None:
+                _name_struct(value, field)
+
+
+def _name_struct(value: exp.Expr, field: Field) -> None:
+    for struct in value.expressions if isinstance(value, exp.Array) else [value]:
+        inner = field.get("fields", [])
+        if isinstance(struct, exp.Struct | exp.Tuple) and len(struct.expressions) == len(inner):
+            plain = [v.expression if isinstance(v, exp.PropertyEQ) else v.unalias() for v in struct.expressions]
+            for item, part in zip(plain, inner, strict=True):
+                _name_struct(item, part)
+            named = [
+                exp.PropertyEQ(this=exp.to_identifier(f["name"], quoted=True), expression=v)
+                for f, v in zip(inner, plain, strict=True)
+            ]
+            struct.replace(exp.Struct(expressions=named))
+
+
 def _check_types(original: exp.Expr, tree: exp.Insert, table: Table) -> None:
     """Refuse what BigQuery would not coerce and DuckDB would."""
     names = _columns(tree, table)
-    source = tree.expression
-    rows = [t.expressions for t in source.expressions] if isinstance(source, exp.Values) else []
-    if isinstance(source, exp.Select) and len(source.expressions) == len(names):
-        rows = [[e.unalias() for e in source.expressions]]
-    for row in rows:
+    for row in _values(tree, len(names)):
         for name, value in zip(names, row, strict=True):
             field = find(table.fields, name)
             has = kind(value)
@@ -163,10 +201,16 @@ def _execute(session: Session, tree: exp.Expr, table: Table) -> dict[str, int]:
 def _prepare_update(cursor: duckdb.DuckDBPyConnection, tree: exp.Update, table: Table) -> None:
     alias = tree.this.alias
     for assignment in tree.expressions:
-        column = assignment.this
-        if isinstance(column, exp.Column) and column.table and column.table.lower() != alias.lower():
-            raise unsupported(f"UPDATE of a field of a STRUCT ({column.sql('bigquery')}); assign the whole STRUCT")
-        assignment.set("this", exp.to_identifier(column.name, quoted=True))
+        path = [str(p.name) for p in assignment.this.parts]
+        path = path[1:] if len(path) > 1 and path[0].lower() == alias.lower() else path
+        field = find(table.fields, path[0])
+        if len(path) > 2 or (len(path) == 2 and (field is None or mode_of(field) == "REPEATED")):
+            raise unsupported(f"UPDATE of the nested field {'.'.join(path)}; assign the whole STRUCT")
+        if len(path) == 2:
+            changed = exp.PropertyEQ(this=exp.to_identifier(path[1], quoted=True), expression=assignment.expression)
+            whole = exp.column(path[0], table=alias, quoted=True)
+            assignment.set("expression", exp.Anonymous(this="struct_update", expressions=[whole, changed]))
+        assignment.set("this", exp.to_identifier(path[0], quoted=True))
     source, where = tree.args.get("from_"), tree.args.get("where")
     if source is not None:
         _check_matches(cursor, table, alias, source.this, where.this if where else exp.true())

@@ -12,6 +12,7 @@ from local.wire import CloudError
 QUERY_FAULTS = (
     (r'Referenced column "(?P<name>[^"]+)" not found', "Unrecognized name: {name}{place}"),
     (r'Referenced table "(?P<name>[^"]+)" not found', "Unrecognized name: {name}{place}"),
+    (r'Column "(?P<name>[^"]+)" referenced that exists in the SELECT clause', "Unrecognized name: {name}{place}"),
     (r'does not have a column named "(?P<name>[^"]+)"', "Name {name} not found{place}"),
     (r'Ambiguous reference to column name "(?P<name>[^"]+)"', "Column name {name} is ambiguous{place}"),
     (

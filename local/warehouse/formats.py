@@ -55,7 +55,7 @@ def _sql(text: str) -> str:
 
 def _raw(sql: str) -> exp.Expr:
     """A DuckDB expression as it stands; parsed so that it can be part of a tree."""
-    from sqlglot import parse_one  # noqa: PLC0415
+    from sqlglot import parse_one
 
     return parse_one(sql, dialect="duckdb")
 

@@ -13,6 +13,7 @@ from local.warehouse.types import kind
 
 __all__ = ["arrays", "operators", "rewrite", "times"]  # imported for their rules
 
+
 @rule(exp.Substring)
 def _substring(node: exp.Substring) -> exp.Expr | None:
     start, length = node.args.get("start"), node.args.get("length")
@@ -80,7 +81,12 @@ def _string(node: exp.String) -> exp.Expr | None:
     return None if node.args.get("zone") else call(TO_STRING.get(kind(node.this), "bq_string"), node.this)
 
 
-LAX = {exp.LaxInt64: "BIGINT", exp.LaxFloat64: "DOUBLE", exp.LaxBool: "BOOLEAN", exp.LaxString: "VARCHAR"}
+LAX: dict[type[exp.Expr], str] = {
+    exp.LaxInt64: "BIGINT",
+    exp.LaxFloat64: "DOUBLE",
+    exp.LaxBool: "BOOLEAN",
+    exp.LaxString: "VARCHAR",
+}
 
 
 @rule(*LAX)
@@ -113,7 +119,19 @@ def _simple(node: exp.Expr) -> exp.Expr:
     return SIMPLE[type(node)](_first(node))
 
 
-REFUSED = (exp.JSONKeysAtDepth, exp.FarmFingerprint, exp.ApproxTopSum, exp.JSONSet, exp.Pivot, exp.NetFunc, exp.Collate)
+REFUSED = (exp.JSONKeysAtDepth, exp.FarmFingerprint, exp.ApproxTopSum, exp.JSONSet, exp.NetFunc, exp.Collate)
+
+
+@rule(exp.Pivot)
+def _pivot(node: exp.Pivot) -> exp.Expr | None:
+    """One aggregate without a name: DuckDB names the columns of others the other way round."""
+    aggregates = node.expressions
+    if node.args.get("unpivot"):
+        raise unsupported("UNPIVOT")
+    if len(aggregates) != 1 or isinstance(aggregates[0], exp.Alias):
+        raise unsupported("PIVOT with a named aggregate, or several")
+    node.set("columns", None)
+    return None
 
 
 @rule(*REFUSED)

@@ -11,7 +11,7 @@ from local.warehouse.sizes import Sizes
 from local.warehouse.statements import unsupported
 
 Row = tuple[Any, ...]
-S, I, T = "VARCHAR", "BIGINT", "TIMESTAMPTZ"
+S, I, T = "VARCHAR", "BIGINT", "TIMESTAMPTZ"  # noqa: E741 (short, for the tables below)
 KINDS = {"TABLE": "BASE TABLE", "VIEW": "VIEW"}
 
 
@@ -76,6 +76,32 @@ def _schemata(catalog: Catalog, project: str, _dataset: str) -> Iterator[Row]:
             yield project, name, None, int(d["creationTime"]), int(d["lastModifiedTime"]), d["location"]
 
 
+def _table_options(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
+    names = {
+        "description": "STRING",
+        "friendlyName": "STRING",
+        "requirePartitionFilter": "BOOL",
+        "labels": "ARRAY<STRUCT<STRING, STRING>>",
+    }
+    options = {"friendlyName": "friendly_name", "requirePartitionFilter": "require_partition_filter"}
+    for t in catalog.tables(project, dataset):
+        for key, kind in names.items():
+            value = t.resource.get(key)
+            if not value:
+                continue
+            pairs = ", ".join(f'STRUCT("{k}", "{v}")' for k, v in value.items()) if isinstance(value, dict) else ""
+            written = f"[{pairs}]" if isinstance(value, dict) else str(value).lower() if value is True else f'"{value}"'
+            yield project, dataset, t.ref.table, options.get(key, key), kind, written
+
+
+def _meta_tables(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
+    sizes = Sizes()
+    for t in catalog.tables(project, dataset):
+        rows, size = sizes.of(catalog.cursor, t)
+        times = (int(t.resource["creationTime"]), int(t.resource["lastModifiedTime"]))
+        yield project, dataset, t.ref.table, *times, rows, size, 2 if t.view is not None else 1
+
+
 _TABLE = [("table_catalog", S), ("table_schema", S), ("table_name", S)]
 # View: its columns as documented (those that this warehouse knows), and its rows. Times are in milliseconds here.
 VIEWS: dict[str, tuple[list[tuple[str, str]], Callable[[Catalog, str, str], Iterator[Row]]]] = {
@@ -88,6 +114,9 @@ VIEWS: dict[str, tuple[list[tuple[str, str]], Callable[[Catalog, str, str], Iter
                             ("collation_name", S)], _field_paths),
     "PARTITIONS": ([*_TABLE, ("partition_id", S), ("total_rows", I), ("total_logical_bytes", I), ("last_modified_time", T),
                     ("storage_tier", S)], _partitions),
+    "TABLE_OPTIONS": ([*_TABLE, ("option_name", S), ("option_type", S), ("option_value", S)], _table_options),
+    "__TABLES__": ([("project_id", S), ("dataset_id", S), ("table_id", S), ("creation_time", I), ("last_modified_time", I),
+                    ("row_count", I), ("size_bytes", I), ("type", I)], _meta_tables),
     "VIEWS": ([*_TABLE, ("view_definition", S), ("check_option", S), ("use_standard_sql", S)], _views),
     "SCHEMATA": ([("catalog_name", S), ("schema_name", S), ("schema_owner", S), ("creation_time", T),
                   ("last_modified_time", T), ("location", S)], _schemata),

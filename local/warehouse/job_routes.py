@@ -10,7 +10,7 @@ from local.warehouse import rows
 from local.warehouse.catalog import Catalog, Ref, Resource
 from local.warehouse.database import Database
 from local.warehouse.datasets import canonical_location
-from local.warehouse.jobs import Job, Jobs, presented
+from local.warehouse.jobs import Job, Jobs, Plan, presented
 from local.warehouse.paging import number, page, start_of
 from local.warehouse.statements import unsupported
 from local.warehouse.work import KINDS, QUERY_KEYS, Work
@@ -95,12 +95,12 @@ class JobRoutes:
             return self._dry_run(call, project, configuration, plan.location)
         if uploaded:
             resource["local"] = {"uploaded": uploaded}
-        job = self._submit(project, plan.location, resource, call.caller, writes=plan.writes)
+        job = self._submit(project, plan, resource, call.caller)
         job.done.wait(GRACE_SECONDS)
         return presented(job.resource, call.base_url)
 
-    def _submit(self, project: str, location: str, resource: Resource, caller: str, *, writes: bool) -> Job:
-        job = self._jobs.submit(project, location, resource, caller, writes=writes)
+    def _submit(self, project: str, plan: Plan, resource: Resource, caller: str) -> Job:
+        job = self._jobs.submit(project, plan, resource, caller)
         timeout = resource["configuration"].get("jobTimeoutMs")
         if timeout and int(timeout) > 0:
             timer = threading.Timer(int(timeout) / 1000, self._jobs.cancel, [job])
@@ -152,7 +152,7 @@ class JobRoutes:
                 "totalRows": "0",
             }
             return Answer(body=answer | {k: statistics[k] for k in keys if k in statistics})
-        job = self._submit(project, plan.location, resource, call.caller, writes=plan.writes)
+        job = self._submit(project, plan, resource, call.caller)
         return self._answer(job, "bigquery#queryResponse", body, body.get("formatOptions") or {})
 
     def results(self, call: Call) -> Answer:

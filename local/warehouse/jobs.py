@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -28,6 +27,15 @@ WORKERS = 8
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 SWEEP_EVERY = 200  # jobs between two removals of expired results
 Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where a job runs, and how."""
+
+    location: str
+    writes: bool  # changes what others may change, and so waits its turn
+    resumes: bool = True  # a kill leaves nothing of it, so that it can run again
 
 
 @dataclass
@@ -89,9 +97,13 @@ class Jobs:
             ).fetchall()
         for (text,) in rows:
             resource = json.loads(text)
-            self._start(Job(resource, writes=resource["local"]["writes"]))
+            job = Job(resource, writes=resource["local"]["writes"])
+            if resource["local"]["resumes"]:
+                self._start(job)
+            else:
+                self._fail(job, CloudError(499, "stopped", "The local cloud was stopped in the middle of this script"))
 
-    def submit(self, project: str, location: str, resource: Resource, caller: str, *, writes: bool) -> Job:
+    def submit(self, project: str, plan: Plan, resource: Resource, caller: str) -> Job:
         """Write a job down and start it.
 
         Raises:
@@ -106,21 +118,21 @@ class Jobs:
         now = str(now_ms())
         job = Job(
             {
-                "jobReference": {"projectId": project, "jobId": id, "location": location},
+                "jobReference": {"projectId": project, "jobId": id, "location": plan.location},
                 "configuration": resource["configuration"],
                 "user_email": caller,
                 "statistics": {"creationTime": now, "startTime": now},
                 "status": {"state": "RUNNING"},
-                "local": {**resource.get("local", {}), "writes": writes},
+                "local": {**resource.get("local", {}), "writes": plan.writes, "resumes": plan.resumes},
             },
-            writes=writes,
+            writes=plan.writes,
         )
         with self._lock:
             if job.key in self._running or self._find(job.key):
-                raise CloudError(409, "duplicate", f"Already Exists: Job {project}:{location}.{id}")
+                raise CloudError(409, "duplicate", f"Already Exists: Job {project}:{plan.location}.{id}")
             self._running[job.key] = job
         with self._database.adding() as cursor:
-            self._write(cursor, job)
+            write(cursor, job)
         self._submitted += 1
         self._start(job)
         return job
@@ -138,7 +150,9 @@ class Jobs:
                 self._fail(job, error)
         except Exception:
             log.exception("job %s failed inside the local cloud", ".".join(job.key))
-            self._fail(job, CloudError(500, "internalError", "The local warehouse has a bug in this job; see its log"))
+            # Not `internalError`: clients would run the job again for ten minutes.
+            fault = "The local warehouse has a bug in this job; see its log"
+            self._fail(job, CloudError(501, "notImplemented", fault))
         finally:
             job.cursor = None
             with self._lock:
@@ -161,7 +175,7 @@ class Jobs:
             if self._submitted % SWEEP_EVERY == 0 and job.writes:
                 Catalog(cursor).sweep()
             self._end(job, {"state": "DONE"} | {k: v for k, v in job.resource["status"].items() if k == "errors"})
-            self._write(cursor, job)
+            write(cursor, job)
 
     def _fail(self, job: Job, error: CloudError) -> None:
         if job.cancelled and error.reason != "stopped":
@@ -171,7 +185,7 @@ class Jobs:
             job, {"state": "DONE", "errorResult": {"reason": error.reason, "message": error.message}, "errors": listed}
         )
         with self._database.adding() as cursor:
-            self._write(cursor, job)
+            write(cursor, job)
 
     @staticmethod
     def _end(job: Job, status: Resource) -> None:
@@ -180,33 +194,9 @@ class Jobs:
         statistics["totalSlotMs"] = statistics["finalExecutionDurationMs"] = str(
             int(statistics["endTime"]) - int(statistics["startTime"])
         )
+        if "query" in statistics:
+            statistics["query"] |= {"totalSlotMs": statistics["totalSlotMs"], "totalPartitionsProcessed": "0"}
         job.resource["status"] = status
-
-    @staticmethod
-    def _write(cursor: duckdb.DuckDBPyConnection, job: Job) -> None:
-        project, location, id = job.key
-        text, state = json.dumps(job.resource), job.resource["status"]["state"]
-        row = cursor.execute(
-            bound(
-                "UPDATE jobs SET state = ?, resource = ? WHERE project = ? AND location = ? AND id = ?",
-                state,
-                text,
-                project,
-                location,
-                id,
-            )
-        ).fetchone()
-        if not row or not row[0]:
-            created, parent = (
-                int(job.resource["statistics"]["creationTime"]),
-                job.resource["statistics"].get("parentJobId"),
-            )
-            values = [project, location, id, state, created, parent, text]
-            cursor.execute(bound("INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?)", *values))
-
-    def add(self, cursor: duckdb.DuckDBPyConnection, resource: Resource) -> None:
-        """Write down a job that is done: a statement of a script."""
-        self._write(cursor, Job(resource, writes=False))
 
     def _find(self, key: Key) -> Resource | None:
         with self._database.reading() as cursor:
@@ -275,3 +265,26 @@ def presented(resource: Resource, base_url: str) -> Resource:
     shown = {k: v for k, v in resource.items() if k != "local"}
     id = f"{ref['projectId']}:{ref['location']}.{ref['jobId']}"
     return {"kind": "bigquery#job", "etag": etag(shown), "id": id, "selfLink": link, **shown}
+
+
+def write(cursor: duckdb.DuckDBPyConnection, job: Job) -> None:
+    """Write a job down, or what has become of it."""
+    project, location, id = job.key
+    text, state = json.dumps(job.resource), job.resource["status"]["state"]
+    row = cursor.execute(
+        bound(
+            "UPDATE jobs SET state = ?, resource = ? WHERE project = ? AND location = ? AND id = ?",
+            state,
+            text,
+            project,
+            location,
+            id,
+        )
+    ).fetchone()
+    if not row or not row[0]:
+        created, parent = (
+            int(job.resource["statistics"]["creationTime"]),
+            job.resource["statistics"].get("parentJobId"),
+        )
+        values = [project, location, id, state, created, parent, text]
+        cursor.execute(bound("INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?)", *values))

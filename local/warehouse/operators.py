@@ -6,6 +6,7 @@ from local.warehouse.rewriting import call, cast, rule
 from local.warehouse.statements import invalid, place_of, unsupported
 from local.warehouse.types import kind
 
+
 @rule(exp.Literal)
 def _literal(node: exp.Literal) -> exp.Expr | None:
     if node.is_string or node.is_int or "e" in node.name.lower():
@@ -39,7 +40,6 @@ def _parameter(node: exp.Parameter) -> exp.Expr:
     raise unsupported(f"the system variable {node.sql('bigquery')}")
 
 
-
 TO_STRING = {
     "FLOAT64": "bq_float_string", "NUMERIC": "bq_numeric_string", "BYTES": "decode", "TIMESTAMP": "bq_timestamp_string",
     "DATETIME": "bq_datetime_string", "TIME": "bq_time_string", "BIGNUMERIC": "bq_bignumeric_string",
@@ -47,8 +47,8 @@ TO_STRING = {
 }  # fmt: skip
 TO_INT64 = {"STRING": "bq_int", "FLOAT64": "bq_round_int", "NUMERIC": "bq_round_int", None: "bq_to_int"}
 CASTS: dict[str, dict[str | None, str]] = {
-    "STRING": TO_STRING,  # type: ignore[dict-item]  # a subset of the keys
-    "INT64": TO_INT64,  # type: ignore[dict-item]  # a subset of the keys
+    "STRING": TO_STRING,
+    "INT64": TO_INT64,
     "BOOL": {"STRING": "bq_bool"},
     "BYTES": {"STRING": "encode"},
 }
@@ -138,7 +138,11 @@ def _safe_divide(node: exp.SafeDivide) -> exp.Expr:
     return call("bq_divide_numeric" if numeric else "bq_divide", node.this, divisor)
 
 
-SAFE_OPERATORS = {exp.SafeAdd: exp.Add, exp.SafeSubtract: exp.Sub, exp.SafeMultiply: exp.Mul}
+SAFE_OPERATORS: dict[type[exp.Expr], type[exp.Binary]] = {
+    exp.SafeAdd: exp.Add,
+    exp.SafeSubtract: exp.Sub,
+    exp.SafeMultiply: exp.Mul,
+}
 
 
 @rule(*SAFE_OPERATORS)

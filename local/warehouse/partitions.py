@@ -6,6 +6,7 @@ Rows of all partitions lie in one DuckDB table; a partition is a condition on th
 import datetime as dt
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from local.warehouse.catalog import Table
 from local.warehouse.database import quoted, text
@@ -33,7 +34,8 @@ class Partitioning:
     @classmethod
     def of(cls, table: Table) -> "Partitioning | None":
         """The partitioning of a table, None when it has none."""
-        time, ranges = table.resource.get("timePartitioning"), table.resource.get("rangePartitioning")
+        time: dict[str, Any] = table.resource.get("timePartitioning") or {}
+        ranges: dict[str, Any] = table.resource.get("rangePartitioning") or {}
         if not time and not ranges:
             return None
         column = (time or ranges)["field"]
@@ -69,7 +71,7 @@ class Partitioning:
         try:
             if len(partition) != length:
                 raise ValueError(partition)
-            start = dt.datetime.strptime(partition, pattern)  # noqa: DTZ007 (a calendar value, not a moment)
+            start = dt.datetime.strptime(partition, pattern)
         except ValueError as error:
             raise self._invalid(partition) from error
         kind = {"DATE": "DATE", "DATETIME": "TIMESTAMP", "TIMESTAMP": "TIMESTAMPTZ"}[self.column_type]
@@ -93,6 +95,31 @@ def _after(start: dt.datetime, unit: str) -> dt.datetime:
     if unit == "YEAR":
         return start.replace(year=start.year + 1)
     return start + (dt.timedelta(hours=1) if unit == "HOUR" else dt.timedelta(days=1))
+
+
+SUMMARY = "__PARTITIONS_SUMMARY__"  # t$__PARTITIONS_SUMMARY__ is a list of t's partitions, which clients still use
+SUMMARY_FIELDS: list[Field] = [
+    {"name": name, "type": kind, "mode": "NULLABLE"}
+    for name, kind in (
+        ("project_id", "STRING"), ("dataset_id", "STRING"), ("table_id", "STRING"), ("partition_id", "STRING"),
+        ("creation_time", "INTEGER"), ("last_modified_time", "INTEGER"),
+    )
+]  # fmt: skip
+
+
+def summary_sql(table: Table) -> str:
+    """The rows of the list of a table's partitions, as a DuckDB query in parentheses.
+
+    Raises:
+        CloudError: 400 when the table is not partitioned.
+    """
+    partitioning = Partitioning.of(table)
+    if partitioning is None:
+        raise CloudError(400, "invalid", f"Cannot list the partitions of {table.ref}: it is not partitioned")
+    ref, times = table.ref, (table.resource["creationTime"], table.resource["lastModifiedTime"])
+    values = [text(ref.project), text(ref.dataset), text(ref.table), "id", *times]
+    columns = ", ".join(f"{v} AS {f['name']}" for v, f in zip(values, SUMMARY_FIELDS, strict=True))
+    return f"(SELECT {columns} FROM (SELECT DISTINCT {partitioning.id_sql} AS id FROM {table.physical} ORDER BY 1))"
 
 
 def rows_of(table: Table) -> str:

@@ -106,9 +106,13 @@ def name_columns(tree: exp.Expr) -> None:
         return
     number = 0
     for item in list(tree.expressions):
-        if isinstance(item, exp.Alias | exp.Star | exp.Aliases) or (
-            item.name and isinstance(item, exp.Column | exp.Dot)
-        ):
+        if isinstance(item, exp.Alias | exp.Star | exp.Aliases) or isinstance(item.args.get("this"), exp.Star):
+            continue
+        if item.name and isinstance(item, exp.Column | exp.Dot):
+            if not item.args.get("table") and isinstance(item, exp.Column):
+                continue
+            # A field of a struct is known by its own name, also in ORDER BY.
+            item.replace(exp.alias_(item.copy(), item.name, quoted=True))
             continue
         item.replace(exp.alias_(item.copy(), f"f{number}_", quoted=True))
         number += 1
@@ -118,7 +122,7 @@ def _check_names(fields: list[Field]) -> None:
     names = [f["name"].lower() for f in fields]
     doubled = sorted({n for n in names if names.count(n) > 1})
     if doubled:
-        what = "Duplicate column names in the result are not supported when a destination table is present."
+        what = "Duplicate column names in the result are not supported."
         raise invalid(f"{what} Found duplicate(s): {', '.join(doubled)}")
 
 

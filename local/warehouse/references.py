@@ -16,9 +16,16 @@ from local.warehouse.statements import invalid, parse, place_of, unsupported
 
 MAX_DEPTH = 16  # https://cloud.google.com/bigquery/quotas#view_limits
 REFUSED_PARTS = {
-    "version": "FOR SYSTEM_TIME AS OF", "when": "FOR SYSTEM_TIME AS OF", "pivots": "PIVOT and UNPIVOT",
-    "changes": "CHANGES", "hints": "table hints", "rows_from": "ROWS FROM",
+    "version": "FOR SYSTEM_TIME AS OF", "when": "FOR SYSTEM_TIME AS OF", "changes": "CHANGES", "hints": "table hints", "rows_from": "ROWS FROM",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Function:
+    """A temporary SQL function: put in place of its calls."""
+
+    parameters: list[str]
+    body: exp.Expr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +38,9 @@ class Session:
     location: str | None = None  # None: nothing is said of where tables must lie
     default_dataset: tuple[str, str] | None = None
     parameters: Parameters = field(default_factory=lambda: Parameters(None))
-    variables: Mapping[str, exp.Expr] = field(default_factory=dict)
+    variables: Mapping[str, exp.Expr] = field(default_factory=dict)  # of a script, by name in lower case
+    functions: Mapping[str, Function] = field(default_factory=dict)
+    temporary: dict[str, Ref] = field(default_factory=dict)  # tables of a script, by name
 
     def ref(self, node: exp.Table) -> Ref:
         """The table that a name means, with the default project and dataset where it leaves them out.
@@ -40,6 +49,8 @@ class Session:
             CloudError: 400 for a name that cannot be a table's.
         """
         parts = [str(p.name) for p in node.parts]
+        if len(parts) == 1 and parts[0] in self.temporary:
+            return self.temporary[parts[0]]
         if any(p.endswith("*") for p in parts):
             raise unsupported(f"wildcard tables ({'.'.join(parts)})")
         if len(parts) == 1 and self.default_dataset is None:
@@ -62,11 +73,55 @@ def resolve(session: Session, tree: exp.Expr) -> list[Table]:
         CloudError: 404 for a table that is not there, 400 for what cannot be read.
     """
     session.parameters.put(tree)
+    put_functions(session, tree)
     for user in list(tree.find_all(exp.SessionUser)):
         user.replace(exp.Literal.string(session.caller))
     found: list[Table] = []
     _resolve(session, tree, found, 0)
-    return list({t.physical: t for t in found}.values())
+    tables = list({t.physical: t for t in found}.values())
+    put_variables(session, tree, tables)
+    return tables
+
+
+def put_functions(session: Session, tree: exp.Expr) -> None:
+    """Put the bodies of temporary functions in place of their calls."""
+    for _ in range(MAX_DEPTH):
+        calls = [n for n in tree.find_all(exp.Anonymous) if str(n.this).lower() in session.functions]
+        if not calls:
+            return
+        for node in calls:
+            function = session.functions[str(node.this).lower()]
+            if len(node.expressions) != len(function.parameters):
+                expected = f"expected {len(function.parameters)} arguments, got {len(node.expressions)}"
+                raise invalid(f"No matching signature for function {node.this}: {expected}{place_of(node)}")
+            given = dict(zip(function.parameters, node.expressions, strict=True))
+            body = exp.paren(function.body.copy())
+            for column in list(body.find_all(exp.Column)):
+                if not column.table and column.name.lower() in given:
+                    column.replace(exp.paren(given[column.name.lower()].copy()))
+            node.replace(body)
+    raise invalid("Functions call each other without end")
+
+
+def put_variables(session: Session, tree: exp.Expr, tables: list[Table]) -> None:
+    """Put the values of variables in place of names that are no column of the tables read."""
+    if not session.variables:
+        return
+    columns = {f["name"].lower() for t in tables for f in t.fields} | {
+        a.alias.lower() for a in tree.find_all(exp.Alias)
+    }
+    for node in list(tree.find_all(exp.Column)):
+        first = node.parts[0].name.lower()
+        if first not in session.variables or first in columns:
+            continue
+        value: exp.Expr = session.variables[first].copy()
+        for part in node.parts[1:]:
+            value = exp.Dot(this=exp.paren(value), expression=part.copy())
+        node.replace(value)
+    for named in list(tree.find_all(exp.Parameter, exp.Dot)):
+        name = named.sql("bigquery").lower()
+        if name in session.variables:
+            named.replace(session.variables[name].copy())
 
 
 def _resolve(session: Session, tree: exp.Expr, found: list[Table], depth: int) -> None:
@@ -80,7 +135,7 @@ def _resolve(session: Session, tree: exp.Expr, found: list[Table], depth: int) -
         for part, construct in REFUSED_PARTS.items():
             if node.args.get(part):
                 raise unsupported(construct)
-        if re.search(r"(^|\.)INFORMATION_SCHEMA\.", ".".join(p.name for p in node.parts), re.IGNORECASE):
+        if re.search(r"(^|\.)INFORMATION_SCHEMA\.|\.__TABLES__$", ".".join(p.name for p in node.parts), re.IGNORECASE):
             _point(
                 node, information.materialised(session.catalog, _information_parts(session, node)), node.parts[-1].name
             )
@@ -98,7 +153,7 @@ def _resolve(session: Session, tree: exp.Expr, found: list[Table], depth: int) -
 
 def _information_parts(session: Session, node: exp.Table) -> list[str]:
     parts = ".".join(p.name for p in node.parts).split(".")
-    before = [p for p in parts[:-2]]
+    before = parts[:-1] if parts[-1].upper() == "__TABLES__" else parts[:-2]
     if len(before) == 0 and session.default_dataset:
         before = list(session.default_dataset)
     return [*([session.project] if len(before) < 2 else []), *before, parts[-1].upper()]

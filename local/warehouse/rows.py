@@ -23,7 +23,8 @@ TEXTS = {
     "BIGNUMERIC": "bq_bignumeric_string({x})",
     "BYTES": "to_base64({x})",
     "DATE": "CAST({x} AS VARCHAR)",
-    "TIME": "CAST({x} AS VARCHAR)",
+    "TIME": "strftime(DATE '1970-01-01' + {x}, '%H:%M:%S') || "
+    + _FRACTION.replace("strftime({x}", "strftime(DATE '1970-01-01' + {x}"),
     "DATETIME": "strftime({x}, '%Y-%m-%dT%H:%M:%S') || " + _FRACTION,
     "INTERVAL": "bq_interval_string({x})",
 }

@@ -4,7 +4,7 @@ A field is a dict as in the REST reference: name, type, mode, description, field
 """
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from duckdb.sqltypes import DuckDBPyType
 
@@ -91,6 +91,10 @@ def _canonical_field(field: Field) -> Field:
         if not field.get("fields"):
             raise CloudError(400, "invalid", f"Field {name} is type RECORD but has no schema")
         done["fields"] = canonical(field["fields"])
+        if any("defaultValueExpression" in f for f in done["fields"]):
+            raise CloudError(
+                501, "notImplemented", f"The local warehouse has no default values inside a RECORD ({name!r})"
+            )
     return done
 
 
@@ -121,8 +125,6 @@ def _constraint(field: Field) -> str:
     if field.get("maxLength"):
         length = "octet_length" if field["type"] == "BYTES" else "length"
         constraint += f" CHECK ({length}({quoted(field['name'])}) <= {int(field['maxLength'])})"
-    if field.get("defaultValueExpression"):
-        raise CloudError(501, "notImplemented", f"The local warehouse has no default values (field {field['name']!r})")
     return constraint
 
 
@@ -133,18 +135,19 @@ def sql_type(field: Field, *, element: bool = False) -> str:
     if field["type"] == "RECORD":
         inner = ", ".join(f"`{f['name']}` {sql_type(f)}" for f in field["fields"])
         return f"STRUCT<{inner}>"
-    return SQL_NAMES.get(field["type"], field["type"])
+    return str(SQL_NAMES.get(field["type"], field["type"]))
 
 
 def field_of(name: str, kind: DuckDBPyType) -> Field:
     """The field that BigQuery would report for a column of a DuckDB result."""
     if kind.id in ("list", "array"):
-        element = field_of(name, kind.children[0][1])
+        element = field_of(name, cast(DuckDBPyType, kind.children[0][1]))  # a list has one child, its type
         if element.get("mode") == "REPEATED":
             raise CloudError(400, "invalidQuery", f"Cannot create field {name}: ARRAY of ARRAY is not supported")
         return element | {"mode": "REPEATED"}
     if kind.id == "struct":
-        inner = [field_of(n or f"_field_{i}", t) for i, (n, t) in enumerate(kind.children, 1)]
+        children = [(n, cast(DuckDBPyType, t)) for n, t in kind.children]  # of a struct: names and types
+        inner = [field_of(n or f"_field_{i}", t) for i, (n, t) in enumerate(children, 1)]
         return {"name": name, "type": "RECORD", "mode": "NULLABLE", "fields": inner}
     if str(kind) == "JSON":
         return {"name": name, "type": "JSON", "mode": "NULLABLE"}

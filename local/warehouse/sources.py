@@ -69,7 +69,7 @@ class Source:
             return None
         if self.format == "CSV":
             return self._detected_csv()
-        return self._fields_of(f"read_json_auto({_paths(self.files)}, format = 'newline_delimited')")
+        return _detected(self._fields_of(f"read_json_auto({_paths(self.files)}, format = 'newline_delimited')"))
 
     def _fields_of(self, source: str) -> list[Field]:
         relation = self.cursor.sql(f"SELECT * FROM {source}")
@@ -88,9 +88,7 @@ class Source:
         for position, field in enumerate(fields):
             if field["name"] == f"column{position}":
                 field["name"] = f"{sql_type(field).lower()}_field_{position}"
-            if field["type"] == "DATETIME":
-                field["type"] = "TIMESTAMP"  # what BigQuery detects
-        return fields
+        return _detected(fields)
 
     def has_header(self) -> bool:
         """Whether autodetection took the first line for names."""
@@ -200,7 +198,16 @@ class Source:
         broken = ("", "CASE WHEN j IS NULL THEN 'JSON parsing error: ' || left(line, 100) || ' is not an object' END")
         values, faults = pairs[: len(fields)], pairs[len(fields) :]
         first = [(values[0][0], f"coalesce({broken[1]}, {values[0][1]})"), *values[1:]] if values else []
-        return conversions.staged([*first, *faults], fields, source)
+        return conversions.staged([*first, *faults], fields, conversions.with_members(fields, "j", source))
+
+
+def _detected(fields: list[Field]) -> list[Field]:
+    """What BigQuery detects where DuckDB detects another type: times are timestamps, nothing but nulls is text."""
+    types = {"DATETIME": "TIMESTAMP", "JSON": "STRING"}
+    return [
+        f | {"type": types.get(f["type"], f["type"])} | ({"fields": _detected(f["fields"])} if "fields" in f else {})
+        for f in fields
+    ]
 
 
 def _check_parquet(field: Field, has: Field, list_inference: bool) -> None:

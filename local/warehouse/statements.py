@@ -3,7 +3,10 @@
 Resolves nothing: names are looked up in references.py, functions rewritten in functions.py.
 """
 
+import itertools
+import logging
 import re
+from typing import Any, ClassVar
 
 import sqlglot
 from sqlglot import exp
@@ -12,6 +15,22 @@ from sqlglot.errors import ErrorLevel, ParseError, TokenError
 from sqlglot.tokens import Token, TokenType
 
 from local.wire import CloudError
+
+# sqlglot warns of statements that it cannot read; here they are refused.
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
+
+
+class GoogleSQL(BigQuery):
+    """BigQuery's dialect whose scripts come as tokens, where sqlglot makes one text of a statement it does not know."""
+
+    class Tokenizer(BigQuery.Tokenizer):
+        """Its tokens."""
+
+        COMMANDS: ClassVar[set[TokenType]] = set()
+        KEYWORDS: ClassVar[dict[str, TokenType]] = {
+            k: v for k, v in BigQuery.Tokenizer.KEYWORDS.items() if k != "BEGIN TRANSACTION"
+        }
+
 
 # The job's statementType, by what sqlglot made of the statement.
 STATEMENT_TYPES: dict[type[exp.Expr], str] = {
@@ -45,7 +64,7 @@ def tokens_of(sql: str) -> list[Token]:
         CloudError: 400 with the place of what is no token.
     """
     try:
-        tokens = BigQuery().tokenize(sql)
+        tokens = GoogleSQL().tokenize(sql)
     except TokenError as error:
         raise invalid(f"Syntax error: {str(error).splitlines()[0]}") from error
     numbered, count = [], 0
@@ -55,7 +74,7 @@ def tokens_of(sql: str) -> list[Token]:
             continue
         # A positional parameter becomes a named one, `?1`: in the tree nothing tells their order.
         count += 1
-        place = {"line": token.line, "col": token.col, "start": token.start, "end": token.end}
+        place: dict[str, Any] = {"line": token.line, "col": token.col, "start": token.start, "end": token.end}
         numbered += [Token(TokenType.PARAMETER, "@", **place), Token(TokenType.VAR, f"?{count}", **place)]
     return numbered
 
@@ -82,7 +101,20 @@ def parse_tokens(tokens: list[Token], sql: str) -> exp.Expr:
         raise invalid(f"Syntax error: {error}") from error
     if len(found) != 1 or found[0] is None:
         raise invalid("Syntax error: Expected end of input after one statement")
-    return _checked(found[0], tokens)
+    tree = _checked(found[0], tokens)
+    if isinstance(tree, exp.Create):
+        tree.meta["query"] = _text_after_as(tokens, sql)
+    return tree
+
+
+def _text_after_as(tokens: list[Token], sql: str) -> str:
+    """The query of CREATE ... AS, as it was written."""
+    depth = 0
+    for token, after in itertools.pairwise(tokens):
+        depth += (token.token_type == TokenType.L_PAREN) - (token.token_type == TokenType.R_PAREN)
+        if depth == 0 and token.token_type == TokenType.ALIAS:
+            return sql[after.start : tokens[-1].end + 1]
+    return ""
 
 
 def _syntax_error(error: ParseError) -> str:
@@ -95,10 +127,8 @@ def _syntax_error(error: ParseError) -> str:
 def _checked(tree: exp.Expr, tokens: list[Token]) -> exp.Expr:
     if isinstance(tree, exp.Command):
         words = " ".join(t.text.upper() for t in tokens[:2])
-        if (
-            not re.match(r"[A-Z]", words)
-            or tokens[0].token_type == TokenType.VAR
-            and tokens[0].text.upper() not in KEYWORDS
+        if not re.match(r"[A-Z]", words) or (
+            tokens[0].token_type == TokenType.VAR and tokens[0].text.upper() not in KEYWORDS
         ):
             raise invalid(
                 f'Syntax error: Unexpected identifier "{tokens[0].text}" at [{tokens[0].line}:{_column(tokens[0])}]'

@@ -12,6 +12,7 @@ import duckdb
 from local.warehouse import conversions, errors, partitions, rows
 from local.warehouse.catalog import Catalog, Ref, Resource, Table, etag
 from local.warehouse.database import Database, quoted, text
+from local.warehouse.defaults import default_sql
 from local.warehouse.job_routes import MAX_PAGE_ROWS, with_rows
 from local.warehouse.paging import number, start_of
 from local.warehouse.schema import Field, find
@@ -45,14 +46,18 @@ class TableData:
             table = Catalog(cursor).table(_ref(call))
             if table.view is not None:
                 raise CloudError(400, "invalid", f"Cannot list a table of type VIEW: {table.ref}")
-            fields = _selected(table, call.query.get("selectedFields"))
-            condition = partitions.rows_of(table)
+            summary = table.ref.partition == partitions.SUMMARY
+            source = partitions.summary_sql(table) if summary else table.physical
+            fields = _selected(
+                table, partitions.SUMMARY_FIELDS if summary else table.fields, call.query.get("selectedFields")
+            )
+            condition = "TRUE" if summary else partitions.rows_of(table)
             total, found = 0, []
-            if table.physical:
-                row = cursor.execute(f"SELECT count(*) FROM {table.physical} WHERE {condition}").fetchone()
+            if source:
+                row = cursor.execute(f"SELECT count(*) FROM {source} WHERE {condition}").fetchone()
                 total = int(row[0]) if row else 0
                 found = rows.read(
-                    cursor, table.physical, fields, start=start, size=size, condition=condition, int64_timestamps=int64
+                    cursor, source, fields, start=start, size=size, condition=condition, int64_timestamps=int64
                 )
         head: Resource = {"kind": "bigquery#tableDataList", "etag": etag(table.resource), "totalRows": str(total)}
         if size and found and start + len(found) < total:
@@ -81,9 +86,12 @@ class TableData:
     def _insert(self, catalog: Catalog, table: Table, given: Sequence[Resource], body: Resource) -> list[Resource]:
         names = {f["name"].lower(): f["name"] for f in table.fields}
         lines = [json.dumps({names.get(k.lower(), k): v for k, v in (r.get("json") or {}).items()}) for r in given]
-        pairs = conversions.json_columns(table.fields, "j", ignore_unknown=bool(body.get("ignoreUnknownValues")))
+        defaults = {f["name"]: default_sql(f) for f in table.fields if f.get("defaultValueExpression")}
+        ignore = bool(body.get("ignoreUnknownValues"))
+        pairs = conversions.json_columns(table.fields, "j", ignore_unknown=ignore, defaults=defaults)
         values = ", ".join(f"({i}, CAST({text(line)} AS JSON))" for i, line in enumerate(lines))
-        staged = conversions.staged(pairs, table.fields, f"(VALUES {values}) AS lines(i, j)", 'i AS "row$"')
+        source = conversions.with_members(table.fields, "j", f"(VALUES {values}) AS lines(i, j)")
+        staged = conversions.staged(pairs, table.fields, source, 'i AS "row$"')
         stage = f"insert_{uuid.uuid4().hex}"
         try:
             catalog.cursor.execute(f"CREATE TEMP TABLE {stage} AS {staged}")
@@ -149,16 +157,16 @@ def _fault(index: int, reason: str, message: str) -> Resource:
     return {"index": index, "errors": [{"reason": reason, "location": "", "debugInfo": "", "message": message}]}
 
 
-def _selected(table: Table, names: str | None) -> list[Field]:
-    """The fields that `selectedFields` names, in the order of the table; `a.b` means the whole of `a`."""
+def _selected(table: Table, fields: list[Field], names: str | None) -> list[Field]:
+    """The fields that `selectedFields` names, in the order of the table."""
     if not names:
-        return table.fields
+        return fields
     wanted = [n.strip() for n in names.split(",")]
     for name in wanted:
         if "." in name:
             raise CloudError(
                 501, "notImplemented", f"The local warehouse cannot select the field {name!r} inside a RECORD"
             )
-        if find(table.fields, name) is None:
-            raise CloudError(400, "invalid", f"No such field: {name}")
-    return [f for f in table.fields if f["name"].lower() in {w.lower() for w in wanted}]
+        if find(fields, name) is None:
+            raise CloudError(400, "invalid", f"No such field: {name} in {table.ref}")
+    return [f for f in fields if f["name"].lower() in {w.lower() for w in wanted}]

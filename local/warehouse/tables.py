@@ -11,6 +11,7 @@ from local.warehouse import partitions
 from local.warehouse.catalog import Catalog, Ref, Resource, Table, check_etag, etag, now_ms
 from local.warehouse.database import Database, new_name, quoted
 from local.warehouse.datasets import merged
+from local.warehouse.defaults import set_defaults
 from local.warehouse.paging import page
 from local.warehouse.schema import Field, canonical, columns_sql, duck_type, evolved, find, mode_of
 from local.warehouse.sizes import Sizes
@@ -69,6 +70,9 @@ class Tables:
         """One table, with its counts; of one partition when the name has a decorator."""
         with self._database.reading() as cursor:
             table = Catalog(cursor).table(_ref(call))
+            if table.ref.partition == partitions.SUMMARY:
+                summary = {**table.resource, "schema": {"fields": partitions.SUMMARY_FIELDS}}
+                return Answer(body=presented(Table(table.ref, None, summary), call.base_url, 0, 0))
             rows, size = self._sizes.of(cursor, table, partitions.rows_of(table))
         return Answer(body=presented(table, call.base_url, rows, size))
 
@@ -185,6 +189,7 @@ def with_rows(catalog: Catalog, table: Table) -> Table:
     """The same table with a new, empty DuckDB table for its rows; the row of the catalogue is the caller's to write."""
     physical = new_name(catalog.cursor)
     catalog.cursor.execute(f"CREATE TABLE {physical} ({columns_sql(table.fields)})")
+    set_defaults(catalog.cursor, physical, table.fields)
     return Table(table.ref, physical, table.resource)
 
 
@@ -204,6 +209,7 @@ def reshaped(catalog: Catalog, table: Table, before: list[Field]) -> Table:
             catalog.cursor.execute(f"{alter} ALTER COLUMN {name} TYPE {duck_type(field)}")
         if mode_of(old) == "REQUIRED" and mode_of(field) == "NULLABLE":
             catalog.cursor.execute(f"{alter} ALTER COLUMN {name} DROP NOT NULL")
+    set_defaults(catalog.cursor, table.physical, table.fields)
     return table
 
 

@@ -7,6 +7,7 @@ from local.warehouse.rewriting import call, cast, rule
 from local.warehouse.statements import unsupported
 from local.warehouse.types import kind
 
+
 @rule(exp.DateAdd, exp.DateSub)
 def _date_shift(node: exp.DateAdd) -> exp.Expr | None:
     target = kind(node.this)

@@ -48,7 +48,7 @@ def annotate(tree: exp.Expr, tables: Iterable[Table]) -> exp.Expr | None:
     """
     for number, node in enumerate(tree.walk()):
         node.meta["number"] = number
-    columns = {t.physical: {f["name"]: sql_type(f) for f in t.fields} for t in tables if t.physical}
+    columns: dict[str, object] = {t.physical: {f["name"]: sql_type(f) for f in t.fields} for t in tables if t.physical}
     schema = MappingSchema(columns, dialect="bigquery")
     try:
         copy = qualify(

@@ -1,26 +1,27 @@
 """What each kind of job does, and what must be known of it before it is written down: where it runs, what it may change."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 from sqlglot import exp
 
 from local.warehouse import copies, dml, loads, queries
-from local.warehouse.catalog import Catalog, Ref, Resource
+from local.warehouse.catalog import Catalog, Ref, Resource, now_ms
 from local.warehouse.database import Database
 from local.warehouse.datasets import DEFAULT_LOCATION, canonical_location
 from local.warehouse.ddl import Definitions
 from local.warehouse.exports import Exports, Files
-from local.warehouse.jobs import Job
+from local.warehouse.jobs import Job, Plan, write
 from local.warehouse.parameters import Parameters
 from local.warehouse.queries import Outcome
 from local.warehouse.references import Session
 from local.warehouse.schema import Field
+from local.warehouse.script_syntax import Reader, is_script, leaves
+from local.warehouse.scripts import Script
 from local.warehouse.sizes import Sizes
-from local.warehouse.statements import invalid, parse, unsupported
+from local.warehouse.statements import invalid, parse, parse_tokens, tokens_of, unsupported
 from local.wire import CloudError
 
 KINDS = ("query", "load", "copy", "extract")
@@ -30,14 +31,6 @@ QUERY_KEYS = {
     "parameterMode", "queryParameters", "schemaUpdateOptions", "timePartitioning", "rangePartitioning", "clustering",
     "destinationEncryptionConfiguration", "writeIncrementalResults",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Where a job runs, and whether it changes what others may change."""
-
-    location: str
-    writes: bool
 
 
 class Work:
@@ -65,7 +58,9 @@ class Work:
             if "without a filter over column(s)" not in error.message:
                 raise
             # The filter may come with the query of the view: ask as if it did.
-            return queries.compile_select(session, parse(query), self._sizes, check_filters=False).fields
+            return queries.compile_select(
+                session, cast(exp.Query, parse(query)), self._sizes, check_filters=False
+            ).fields
 
     def plan(self, project: str, resource: Resource, location: str | None) -> Plan:
         """Check a job's configuration and find where it runs.
@@ -100,20 +95,23 @@ class Work:
             raise CloudError(400, "required", "Required parameter is missing: query")
         destination = configuration.get("destinationTable")
         try:
-            tree: exp.Expr | None = parse(str(configuration["query"]))
+            tokens = tokens_of(str(configuration["query"]))
+            script = is_script(tokens)
+            steps = leaves(Reader(tokens).script()) if script else []
+            trees = [parse_tokens(s.tokens, "") for s in steps] if script else [parse(str(configuration["query"]))]
         except CloudError:
-            tree = None  # the job will say so
-        reads_only = isinstance(tree, exp.Query | exp.Export) and not destination
+            trees, script = [], False  # the job will say so
+        reads_only = all(isinstance(t, exp.Query | exp.Export) for t in trees) and not destination and not script
         if location is None:
-            location = self._location_of(catalog, project, configuration, tree)
-        return Plan(location, writes=not reads_only and tree is not None)
+            location = self._location_of(catalog, project, configuration, trees)
+        return Plan(location, writes=not reads_only, resumes=not script)
 
     @staticmethod
-    def _location_of(catalog: Catalog, project: str, configuration: Resource, tree: exp.Expr | None) -> str:
+    def _location_of(catalog: Catalog, project: str, configuration: Resource, trees: list[exp.Expr]) -> str:
         """The location of the first dataset that a query names."""
         session = _session(catalog, project, configuration, "", None)
         names = [(t["projectId"], t["datasetId"]) for t in [configuration.get("destinationTable")] if t]
-        for node in tree.find_all(exp.Table) if tree is not None else []:
+        for node in (table for tree in trees for table in tree.find_all(exp.Table)):
             try:
                 ref = session.ref(node)
             except CloudError:
@@ -134,7 +132,7 @@ class Work:
         kind = job.resource["configuration"]["jobType"]
         if kind == "QUERY":
             session = _session(catalog, project, configuration, job.resource["user_email"], location)
-            outcome = self.statement(session, configuration, job.key[2])
+            outcome = self._query(session, configuration, job)
             statistics["query"] = outcome.statistics
             statistics["totalBytesProcessed"] = outcome.statistics.get("totalBytesProcessed", "0")
             if outcome.result is not None and not configuration.get("destinationTable"):
@@ -166,7 +164,7 @@ class Work:
         uris = job.configuration.get("sourceUris") or []
         if not uris:
             raise CloudError(400, "invalid", "Load configuration must specify at least one source URI")
-        found = []
+        found: list[Any] = []
         for uri in uris:
             objects = self._storage.glob(uri)
             if not objects:
@@ -174,9 +172,48 @@ class Work:
             found += objects
         return [o.path for o in found], sum(o.size for o in found)
 
-    def statement(self, session: Session, configuration: Resource, job: str) -> Outcome:
-        """Run the one statement of a query job."""
-        tree = parse(str(configuration["query"]))
+    def _query(self, session: Session, configuration: Resource, job: Job) -> Outcome:
+        sql = str(configuration["query"])
+        if not is_script(tokens_of(sql)):
+            return self.statement(session, parse(sql), configuration, job.key[2])
+
+        def run(session: Session, tree: exp.Expr, id: str) -> Outcome:
+            return self.statement(session, tree, configuration, id)
+
+        def child(done: Resource) -> None:
+            self._write_child(job, session, done)
+
+        outcome = Script(session, run, child, self._sizes, sql).execute()
+        job.resource["statistics"]["numChildJobs"] = outcome.statistics.pop("numChildJobs")
+        return outcome
+
+    def _write_child(self, job: Job, session: Session, done: Resource) -> None:
+        """Write down a statement of a script as a job of its own, child of the script's."""
+        outcome: Outcome = done["outcome"]
+        query = {"query": done["query"], "useLegacySql": False}
+        if outcome.result is not None:
+            query["destinationTable"] = outcome.result.ref.resource
+        started, ended = str(done["started"]), str(now_ms())
+        statistics: dict[str, Any] = {
+            "creationTime": started,
+            "startTime": started,
+            "endTime": ended,
+            "parentJobId": job.key[2],
+        }
+        statistics |= {"query": outcome.statistics, "totalSlotMs": "0"}
+        statistics["totalBytesProcessed"] = outcome.statistics.get("totalBytesProcessed", "0")
+        resource = {
+            "jobReference": {**job.resource["jobReference"], "jobId": done["id"]},
+            "configuration": {"jobType": "QUERY", "query": query},
+            "user_email": job.resource["user_email"],
+            "statistics": statistics,
+            "status": {"state": "DONE"},
+            "local": {},
+        }
+        write(session.catalog.cursor, Job(resource, writes=False))
+
+    def statement(self, session: Session, tree: exp.Expr, configuration: Resource, job: str) -> Outcome:
+        """Run one statement."""
         if isinstance(tree, exp.Query):
             return queries.select(session, tree, self._sizes, configuration, job)
         if configuration.get("destinationTable"):
@@ -193,6 +230,8 @@ class Work:
         Raises:
             CloudError: what running it would raise.
         """
+        if is_script(tokens_of(str(configuration["query"]))):
+            return {"statementType": "SCRIPT", "totalBytesProcessed": "0"}
         tree = parse(str(configuration["query"]))
         source = tree.this if isinstance(tree, exp.Export) else tree
         if isinstance(source, exp.Query):
@@ -201,15 +240,15 @@ class Work:
                 compiled = queries.compile_select(session, source, self._sizes)
             queries.check_cost(compiled, configuration)
             return {"statementType": "EXPORT_DATA" if source is not tree else "SELECT", **compiled.statistics}
-        return self._rehearsed(project, configuration, caller, location)
+        return self._rehearsed(project, tree, configuration, caller, location)
 
-    def _rehearsed(self, project: str, configuration: Resource, caller: str, location: str) -> Resource:
+    def _rehearsed(self, project: str, tree: exp.Expr, configuration: Resource, caller: str, location: str) -> Resource:
         """Run a statement and undo it."""
         found: Resource = {}
         try:
             with self._database.writing() as cursor:
                 session = _session(Catalog(cursor), project, configuration, caller, location)
-                found = self.statement(session, configuration, "dry_run").statistics
+                found = self.statement(session, tree, configuration, "dry_run").statistics
                 raise _Undo
         except _Undo:
             return {
@@ -231,4 +270,5 @@ def _session(catalog: Catalog, project: str, configuration: Resource, caller: st
         location=canonical_location(location) if location else None,
         default_dataset=dataset,
         parameters=Parameters(configuration.get("queryParameters")),
+        variables={"@@project_id": exp.Literal.string(project), "@@time_zone": exp.Literal.string("UTC")},
     )

@@ -196,3 +196,9 @@ def test_acls_are_refused_unless_they_open_nothing(bucket: storage.Bucket) -> No
         bucket.acl.reload()
     with pytest.raises(exceptions.MethodNotImplemented):
         bucket.blob("it").upload_from_string("x", predefined_acl="publicRead")
+
+
+def test_every_project_has_a_service_agent_of_its_own(client: storage.Client) -> None:
+    first, second = (client.get_service_account_email(project=p) for p in ("otter-project", "vole-project"))
+    assert first.startswith("service-")
+    assert first != second

@@ -106,3 +106,26 @@ def test_the_bound_of_a_prefix_lies_after_all_its_names(prefix: str, bound: str)
 def test_a_glob_takes_other_characters_literally() -> None:
     assert glob_pattern("a.b+(c)").fullmatch("a.b+(c)")
     assert not glob_pattern("a.b").fullmatch("axb")
+
+
+@pytest.mark.parametrize(
+    ("mask", "keys", "item"),
+    [
+        ("items(name,size),nextPageToken", {"items", "nextPageToken"}, {"name", "size"}),
+        ("items/name", {"items"}, {"name"}),
+        ("kind, items(generation)", {"kind", "items"}, {"generation"}),
+        ("*(name)", {"items", "kind", "nextPageToken"}, {"name"}),
+    ],
+)
+def test_only_the_fields_asked_for_are_answered(
+    tree: storage.Bucket, http: httpx.Client, mask: str, keys: set[str], item: set[str]
+) -> None:
+    found = http.get(f"/storage/v1/b/{tree.name}/o", params={"fields": mask, "maxResults": 2}).json()
+    assert set(found) == keys
+    assert set(found["items"][0]) == item
+
+
+@pytest.mark.parametrize("mask", ["items(name", "items)", "a,,b", "items/", "a b;c"])
+def test_a_broken_field_selection_is_refused(tree: storage.Bucket, http: httpx.Client, mask: str) -> None:
+    answer = http.get(f"/storage/v1/b/{tree.name}/o", params={"fields": mask})
+    assert (answer.status_code, answer.json()["error"]["errors"][0]["reason"]) == (400, "invalidParameter")

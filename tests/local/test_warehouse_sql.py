@@ -97,7 +97,7 @@ VALUES: dict[str, Any] = {
     "BYTE_LENGTH('日本')": 6,
     "CONTAINS_SUBSTR('the Blue house', 'blue')": True,
     "FORMAT('%05d|%.2f|%s|%t', 42, 3.14159, 'x', DATE '2024-01-02')": "00042|3.14|x|2024-01-02",
-    "FORMAT(\"%'d\", 1234567)": "1,234,567",
+    'FORMAT("%\'d", 1234567)': "1,234,567",
     "FORMAT('%T', 'x')": '"x"',
     "FROM_BASE64('/+A=')": b"\xff\xe0",
     "b'\\x01\\xff'": b"\x01\xff",
@@ -178,7 +178,7 @@ VALUES: dict[str, Any] = {
     "JSON_VALUE('{\"a\": {\"b\": 1}}', '$.a')": None,
     "JSON_QUERY('{\"a\": {\"b\": 1}}', '$.a')": '{"b":1}',
     "JSON_EXTRACT_SCALAR('{\"a\": \"x\"}', '$.a')": "x",
-    "JSON_VALUE_ARRAY('[\"a\", \"b\"]')": ["a", "b"],
+    'JSON_VALUE_ARRAY(\'["a", "b"]\')': ["a", "b"],
     "TO_JSON_STRING(STRUCT(1 AS a, [1, 2] AS b))": '{"a":1,"b":[1,2]}',
     "PARSE_JSON('{\"a\": 1}')": {"a": 1},
     "JSON_TYPE(JSON '{\"a\": 1}')": "object",
@@ -260,7 +260,10 @@ def test_window_functions_and_qualify(rows: Rows) -> None:
 def test_unnest_with_offset_counts_from_zero(rows: Rows) -> None:
     assert rows("SELECT o, x FROM UNNEST(['a', 'b']) AS x WITH OFFSET AS o ORDER BY o") == [(0, "a"), (1, "b")]
     structs = "[STRUCT(7 AS a, 'x' AS b), (8, 'y')]"
-    assert rows(f"SELECT s.a, b, offset FROM UNNEST({structs}) AS s WITH OFFSET ORDER BY a") == [(7, "x", 0), (8, "y", 1)]
+    assert rows(f"SELECT s.a, b, offset FROM UNNEST({structs}) AS s WITH OFFSET ORDER BY a") == [
+        (7, "x", 0),
+        (8, "y", 1),
+    ]
 
 
 def test_unnest_of_structs_gives_their_fields_as_columns(rows: Rows) -> None:
@@ -295,7 +298,14 @@ def test_with_queries_and_set_operations(rows: Rows) -> None:
     sql = "WITH a AS (SELECT 1 AS x UNION ALL SELECT 2), b AS (SELECT x + 1 AS x FROM a) "
     assert rows(sql + "SELECT x FROM a EXCEPT DISTINCT SELECT x FROM b") == [(1,)]
     assert rows(sql + "SELECT x FROM a INTERSECT DISTINCT SELECT x FROM b") == [(2,)]
-    assert rows("WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT SUM(i) FROM n") == [(6,)]
+    assert rows(
+        "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT SUM(i) FROM n"
+    ) == [(6,)]
+
+
+def test_pivot_makes_columns_of_values(rows: Rows) -> None:
+    source = "SELECT 'x' AS a, 1 AS b UNION ALL SELECT 'y', 5 UNION ALL SELECT 'x', 2"
+    assert rows(f"SELECT * FROM ({source}) PIVOT(SUM(b) FOR a IN ('x', 'y'))") == [(3, 5)]
 
 
 # What Google says, or the construct that is refused.
@@ -325,7 +335,6 @@ REFUSED = {
     "CREATE FUNCTION d.f(x INT64) AS (x)": "does not support",
     "CREATE PROCEDURE d.p() BEGIN SELECT 1; END": "does not support|Syntax error",
     "GRANT `roles/x` ON TABLE d.t TO 'user:a@example.com'": "does not support",
-    "SELECT * FROM (SELECT 'x' AS a, 1 AS b) PIVOT(SUM(b) FOR a IN ('x'))": "does not support PIVOT",
     "SELECT @missing": "Query parameter 'missing' not found",
 }
 
