@@ -15,13 +15,13 @@ demo: setup  ## the whole deployment on this machine, to predictions in the ware
 stop: setup  ## stop what `make demo KEEP=1` left running
 	@.venv/bin/python -m local.demo --stop
 
-test: setup lint  ## lint, types and every test (under ten minutes)
+test: setup lint  ## lint, types and every test (about ten minutes)
 	@.venv/bin/pytest -m "" --durations=10
 
 lint: setup  ## ruff and mypy
 	@ruff check . && ruff format --check . && mypy
 
-unit: setup  ## the tests that need no engine and no Airflow (about a minute)
+unit: setup  ## the tests that need no engine, no Airflow and no client (two to three minutes)
 	@.venv/bin/pytest
 
 example-data: setup  ## load the CDNOW transactions as the source table of a stack [STACK=local]

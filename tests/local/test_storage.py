@@ -12,6 +12,7 @@ from google.api_core import exceptions
 from google.cloud import storage
 
 pytest_plugins = ["tests.local.storage_fixtures"]
+pytestmark = pytest.mark.client
 
 NAMES = [
     "plain.csv", "a/b/c.parquet", "with space & plus+.txt", "hash#tag?query", "100%2Fencoded", "a/../b/./c", "//double",

@@ -8,6 +8,7 @@ from google.api_core import exceptions
 from google.cloud import storage
 
 pytest_plugins = ["tests.local.storage_fixtures"]
+pytestmark = pytest.mark.client
 
 
 def test_a_new_bucket_has_googles_defaults(client: storage.Client) -> None:

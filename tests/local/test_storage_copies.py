@@ -13,6 +13,7 @@ from local.storage import Storage
 from local.wire import CloudError
 
 pytest_plugins = ["tests.local.storage_fixtures"]
+pytestmark = pytest.mark.client
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from local.storage import Storage
 from tests.conftest import RunningCloud, serve
 
 pytest_plugins = ["tests.local.storage_fixtures"]
+pytestmark = pytest.mark.client
 
 CHUNK = 256 * 1024
 MEGABYTE = 1 << 20

@@ -7,6 +7,7 @@ from google.cloud import storage
 from local.storage.listing import after, glob_pattern
 
 pytest_plugins = ["tests.local.storage_fixtures"]
+pytestmark = pytest.mark.client
 
 TREE = ("a", "a/", "a/1", "a/2", "a/b/3", "b/4", "b.txt", "ä", "z")
 

@@ -14,6 +14,7 @@ from google.cloud import storage
 from google.cloud.storage import transfer_manager
 
 pytest_plugins = ["tests.local.storage_fixtures"]
+pytestmark = pytest.mark.client
 
 CHUNK = 256 * 1024
 DATA = random.Random(7).randbytes(3 * CHUNK + 1000)  # noqa: S311 - any bytes, but the same ones each time

@@ -9,6 +9,7 @@ from google.cloud import bigquery
 from tests.local.warehouse_fixtures import PROJECT
 
 pytest_plugins = ["tests.local.warehouse_fixtures"]
+pytestmark = pytest.mark.client
 
 Make = Callable[..., bigquery.Table]
 Run = Callable[[str], bigquery.QueryJob]

@@ -17,6 +17,7 @@ from tests.conftest import serve
 from tests.local.warehouse_fixtures import PROJECT, connect
 
 Start = Callable[[], tuple["subprocess.Popen[str]", bigquery.Client]]
+pytestmark = pytest.mark.client
 CUT = (ConnectionError, ReadTimeout, GoogleAPICallError)
 
 

@@ -17,6 +17,7 @@ from tests.conftest import RunningCloud
 from tests.local.warehouse_fixtures import PROJECT, Rows
 
 pytest_plugins = ["tests.local.warehouse_fixtures"]
+pytestmark = pytest.mark.client
 
 Make = Callable[..., bigquery.Table]
 # Long enough to be caught while it runs, and stopped at once.

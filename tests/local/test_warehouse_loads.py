@@ -19,6 +19,7 @@ from google.cloud.bigquery import LoadJobConfig, SchemaField
 from tests.local.warehouse_fixtures import PROJECT, Rows
 
 pytest_plugins = ["tests.local.warehouse_fixtures"]
+pytestmark = pytest.mark.client
 
 Make = Callable[..., bigquery.Table]
 DAY = dt.date(2024, 5, 1)

@@ -15,6 +15,7 @@ from google.cloud.bigquery import ArrayQueryParameter, ScalarQueryParameter, Str
 from tests.local.warehouse_fixtures import PROJECT, Rows
 
 pytest_plugins = ["tests.local.warehouse_fixtures"]
+pytestmark = pytest.mark.client
 
 Make = Callable[..., bigquery.Table]
 UTC = dt.UTC

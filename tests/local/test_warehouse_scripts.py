@@ -10,6 +10,7 @@ from google.cloud import bigquery
 from tests.local.warehouse_fixtures import PROJECT, Rows
 
 pytest_plugins = ["tests.local.warehouse_fixtures"]
+pytestmark = pytest.mark.client
 
 # Each script and the rows of its last statement.
 SCRIPTS: dict[str, list[tuple[Any, ...]]] = {

@@ -11,6 +11,7 @@ from google.cloud import bigquery
 from tests.local.warehouse_fixtures import Rows
 
 pytest_plugins = ["tests.local.warehouse_fixtures"]
+pytestmark = pytest.mark.client
 
 UTC = dt.UTC
 D, N = dt.date, Decimal

@@ -12,6 +12,7 @@ from google.cloud.bigquery import SchemaField
 from tests.local.warehouse_fixtures import PROJECT, Rows
 
 pytest_plugins = ["tests.local.warehouse_fixtures"]
+pytestmark = pytest.mark.client
 
 Make = Callable[..., bigquery.Table]
 
