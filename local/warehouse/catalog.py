@@ -232,8 +232,9 @@ class Catalog:
         if lifetime and table.physical:
             column = quoted(partitioning["field"])
             begins = f"date_trunc({text(partitioning['type'].lower())}, CAST({column} AS TIMESTAMPTZ))"
-            ends = f"{begins} + INTERVAL 1 {partitioning['type']} + INTERVAL {lifetime} MILLISECOND"
-            self.cursor.execute(f"DELETE FROM {table.physical} WHERE {ends} <= now()")
+            # As a number: an interval or a time so far away as a lifetime may reach is out of DuckDB's range.
+            ends = f"CAST(epoch_ms({begins} + INTERVAL 1 {partitioning['type']}) AS HUGEINT) + {lifetime}"
+            self.cursor.execute(f"DELETE FROM {table.physical} WHERE {ends} <= {now_ms()}")
 
     def forget(self, table: Table) -> None:
         """Remove a table's row; its rows stay for whoever takes them."""

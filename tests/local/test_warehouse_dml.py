@@ -179,3 +179,16 @@ def test_datasets_are_created_and_dropped(run: Run, bq: bigquery.Client) -> None
     run("DROP SCHEMA cliffs")
     with pytest.raises(NotFound):
         bq.get_dataset("cliffs")
+
+
+@pytest.mark.parametrize("lifetime_ms", [10**12, 2**62])
+def test_partitions_that_live_very_long_hinder_no_other_statement(
+    bq: bigquery.Client, dataset: str, lifetime_ms: int
+) -> None:
+    table = bigquery.Table(f"{PROJECT}.{dataset}.lasting", [bigquery.SchemaField("day", "DATE")])
+    table.time_partitioning = bigquery.TimePartitioning(field="day", expiration_ms=lifetime_ms)
+    bq.create_table(table)
+    bq.query_and_wait(f"INSERT INTO {dataset}.lasting VALUES ('2024-05-01')")
+    bq.query_and_wait(f"CREATE TABLE {dataset}.other AS SELECT 1 AS n")
+    bq.query_and_wait(f"TRUNCATE TABLE {dataset}.other")
+    assert bq.get_table(table).num_rows == 1
