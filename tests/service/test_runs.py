@@ -97,7 +97,7 @@ def test_runs_are_a_table_derived_from_receipts(trained: Deployment) -> None:
 @pytest.mark.parametrize(
     ("misdeed", "said"),
     [
-        ("exit", "ended its application for 2024-05-01 with exit code 1. Its last words:\nreading the data"),
+        ("exit", "ended its application for 2024-05-01 with exit code 1. Its last words:\n"),
         ("no file", "The model left no predictions. Make it write 'predictions.csv' or 'predictions.parquet'"),
         ("leave out", "In the input, but not predicted: 2 values of"),
         ("repeat", "Predicted more than once: 1 values of"),
