@@ -16,7 +16,7 @@ stop: setup  ## stop what `make demo KEEP=1` left running
 	@.venv/bin/python -m local.demo --stop
 
 test: setup lint  ## lint, types and every test (about ten minutes)
-	@.venv/bin/pytest -m "" --durations=10
+	@.venv/bin/pytest -m "not soak" --durations=10
 
 lint: setup  ## ruff and mypy
 	@ruff check . && ruff format --check . && mypy
