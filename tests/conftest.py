@@ -10,10 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from local import server
 
 ROOT = Path(__file__).parent.parent
+# Whole processes per test, the longest first, so that no worker waits for another's at the end.
+LONGEST_FIRST = ("end_to_end", "airflow", "engine", "client")
+
+# The same cases every time: what fails here fails again. `make soak` looks for new ones.
+settings.register_profile("test", max_examples=60, deadline=None, derandomize=True)
+settings.register_profile("soak", max_examples=1000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests by what they cost; those of one file stay together."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: min((ranks.get(m.name, len(ranks)) for m in item.iter_markers()), default=len(ranks)))
 
 
 @dataclass(frozen=True)

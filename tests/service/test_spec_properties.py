@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service import spec as spec_module
@@ -193,7 +193,6 @@ COLUMN_CHANGES = st.tuples(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(COLUMN_CHANGES)
 def test_one_change_of_a_column_loads_as_written_or_is_refused_with_its_place(change: tuple[int, str, object]) -> None:
     index, key, value = change
@@ -228,7 +227,6 @@ def related(found: str, place: Place) -> bool:
 ELSEWHERE: list[Place] = [("entity_key",), ("output", "schema"), ("training", "config"), ("application", "config")]
 
 
-@settings(max_examples=300, deadline=None)
 @given(CHANGES)
 def test_one_change_loads_as_written_or_is_refused_with_its_place(change: tuple[Place, object]) -> None:
     place, value = change
