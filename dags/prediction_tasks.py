@@ -63,9 +63,9 @@ def start(job: str, image_digest: str, args: Sequence[str], run: Run) -> str:
     nothing after the call that runs the job, so that no failure here can lose sight of a running execution.
 
     Raises:
-        AirflowFailException: the job is not there, or would run another image than the one this DAG was made for.
+        AirflowFailException: the job is not there or not to be seen, or would run another image than this DAG's.
     """
-    from google.api_core.exceptions import NotFound
+    from google.api_core.exceptions import Forbidden, NotFound
     from google.cloud import run_v2
 
     jobs, executions = _run_clients()
@@ -73,6 +73,9 @@ def start(job: str, image_digest: str, args: Sequence[str], run: Run) -> str:
         image = jobs.get_job(name=job, timeout=CALL_SECONDS).template.template.containers[0].image
     except NotFound as error:
         raise AirflowFailException(f"There is no job {job!r}. Deploy the stack with `pulumi up`.") from error
+    except Forbidden as error:  # also the answer for a job that is gone, because its grants went with it
+        text = f"There is no job {job!r}, or Airflow may not see it: {error.message}"
+        raise AirflowFailException(f"{text} Deploy the stack with `pulumi up`.") from error
     for execution in _executions_of(executions, job, run):
         if not execution.completion_time or _succeeded(execution):
             log.info("Run %s has execution %s already: taking it", run.id, execution.name)

@@ -92,7 +92,7 @@ def follow(declared: Declared, folder: Path) -> None:
         try:
             if environment != known:
                 log.info("the declared environment is %s", environment)
-                sync, known = DagsSync(_client() if environment else None, folder), environment
+                sync, known = DagsSync(connect() if environment else None, folder), environment
             if environment:
                 sync.copy(environment.bucket, environment.prefix)
             else:
@@ -105,7 +105,8 @@ def follow(declared: Declared, folder: Path) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _client() -> Client:
+def connect() -> Client:
+    """A client of the local cloud with the identity of this process."""
     credentials, project = google.auth.default(scopes=SCOPES)
     options = {"api_endpoint": os.environ["STORAGE_ENDPOINT"]}
     return Client(project=project, credentials=credentials, client_options=options)

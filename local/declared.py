@@ -59,6 +59,12 @@ class Declared:
             ).fetchall()
         return [Resource(t, i, json.loads(p)) for t, i, p in rows]
 
+    def version(self) -> tuple[int, int]:
+        """A value that differs after every change, be it by this process or by another."""
+        with self._lock:
+            by_others = self._db.execute("PRAGMA data_version").fetchone()[0]
+            return int(by_others), self._db.total_changes
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:

@@ -1,7 +1,7 @@
 """The metadata server: tells a process which service account it runs as, and gives it a token that names it.
 
 An account is reported as `NAME@PROJECT.iam.local`: with a real `gserviceaccount.com` address google-auth looks the
-account up at Google in the background. Does not own what a token may do (iam.py).
+account up at Google in the background. Does not own what a token may do (local/iam/).
 """
 
 import hashlib

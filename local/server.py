@@ -18,6 +18,8 @@ import uvicorn
 
 from local.declared import Declared
 from local.guard import Guard
+from local.iam.authority import Authority
+from local.iam.gate import Gate
 from local.jobs import CloudRun
 from local.logging import Logs
 from local.metadata import AIRFLOW, OWNER, Metadata
@@ -43,7 +45,9 @@ class LocalCloud:
         self.metadata = Metadata(folder / "metadata", project, self.declared)
         self.logs = Logs(folder / "logging")
         self.storage = Storage(folder / "storage")
-        self.warehouse = Warehouse(folder / "warehouse", self.storage)
+        self.iam = Authority(self.declared, project, self.logs.write)
+        self.warehouse = Warehouse(folder / "warehouse", self.storage, self.iam)
+        self.gate = Gate(self.iam, self.storage, self.warehouse)
         self.runs = CloudRun(folder / "run", self.logs, images=folder / "images", env_for=self.env_for)
         self.guard = Guard(folder / "egress.log")
         self.owners_port = self.jobs_port = 0
@@ -131,8 +135,8 @@ async def serve(folder: Path, project: str, port: int, announce: Any) -> None:
     provider = serve_provider(cloud)
     methods = cloud.methods()
     doors = [
-        (Door(methods, cloud.metadata.identify_at_owners_door), owners),
-        (Door(methods, cloud.metadata.identify), jobs),
+        (Door(methods, cloud.metadata.identify_at_owners_door, cloud.gate.check), owners),
+        (Door(methods, cloud.metadata.identify, cloud.gate.check), jobs),
     ]
     servers = [_server(door) for door, _ in doors]
     tasks = [asyncio.create_task(s.serve([sock])) for s, (_, sock) in zip(servers, doors, strict=True)]

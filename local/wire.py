@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
@@ -106,6 +107,7 @@ class Method:
     supports: str = ""
     refuses: str = ""
     open: bool = False  # needs no token on the jobs' door (the metadata server)
+    shown: "Callable[[CloudError], Answer] | None" = None  # how this API shows a denial, if not as JSON
 
     def pattern(self) -> re.Pattern[str]:
         """The template as a regular expression over the encoded path."""
@@ -116,17 +118,23 @@ class Method:
         )
 
 
+Check = Callable[[Method, Call], Answer | None]
+
+
 class Door:
     """An ASGI application over a table of methods; who comes through it is decided by `identify`.
 
     Args:
         methods: tried in order, so put `x:verb` and longer literal paths before shorter ones.
         identify: turns the Authorization header (or None) into a caller, or raises CloudError 401.
+        check: refuses a caller who may not do it with CloudError 403, or answers in the method's place.
     """
 
-    def __init__(self, methods: Iterable[Method], identify: Callable[[str | None], str]) -> None:
+    def __init__(
+        self, methods: Iterable[Method], identify: Callable[[str | None], str], check: Check = lambda *_: None
+    ) -> None:
         self.table = [(m, m.pattern()) for m in methods]
-        self.identify = identify
+        self.identify, self._check = identify, check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; the method itself runs in a worker thread."""
@@ -158,11 +166,15 @@ class Door:
 
     def dispatch(self, call: Call) -> Answer:
         """Find the method, identify the caller, run; every error becomes Google's error body."""
+        method: Method | None = None
         try:
             method, params = self._find(call)
             caller = "metadata" if method.open else self.identify(call.headers.get("authorization"))
-            return method.handler(Call(**{**call.__dict__, "params": params, "caller": caller}))
+            identified = Call(**{**call.__dict__, "params": params, "caller": caller})
+            return (None if method.open else self._check(method, identified)) or method.handler(identified)
         except CloudError as error:
+            if method and method.shown and error.status == HTTPStatus.FORBIDDEN:
+                return method.shown(error)
             headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
             return Answer(status=error.status, body=None if error.status == 304 else error.body(), headers=headers)
         except Exception:

@@ -24,6 +24,10 @@ PROJECT, LOCATION = "tide-tables", "asia-south1"
 PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
 DAGS_BUCKET, RUNS_BUCKET = "tide-tables-dags", "tide-tables-runs"
 MODEL = "high_tide"
+PROJECT_GRANT = "gcp:projects/iAMMember:IAMMember"
+BUCKET_GRANT = "gcp:storage/bucketIAMMember:BucketIAMMember"
+TABLE_GRANT = "gcp:bigquery/iamMember:IamMember"
+JOB_GRANT = "gcp:cloudrunv2/jobIamMember:JobIamMember"
 WAIT_SECONDS = 180
 SERVICE = '''
 """Does as its first argument says, and writes a receipt as the environment says."""
@@ -73,12 +77,20 @@ class Lab:
         for name in ("tide-jobs", "tide-airflow"):
             self.declare(ACCOUNT, email(name), {"email": email(name)})
         self.declare_environment(version("apache-airflow"))
+        # As infra/ grants them.
+        self.grant(PROJECT_GRANT, "roles/composer.worker", "tide-airflow", project=PROJECT)
+        self.grant(BUCKET_GRANT, "roles/storage.objectUser", "tide-jobs", bucket=RUNS_BUCKET)
 
     def declare(self, token: str, id: str, properties: dict[str, Any]) -> None:
         """As `pulumi up` would."""
         declared = Declared(self.cloud.folder / "declared")
         declared.put(Resource(token, id, properties))
         declared.close()
+
+    def grant(self, token: str, role: str, account: str, **where: str) -> None:
+        """A role for an account on the resource that `where` names, as `pulumi up` would grant it."""
+        member = f"serviceAccount:{email(account)}"
+        self.declare(token, f"{'/'.join(where.values())}/{role}/{member}", {**where, "role": role, "member": member})
 
     def declare_environment(self, airflow: str) -> None:
         """A Composer environment with some version of Airflow."""
@@ -103,6 +115,9 @@ class Lab:
         job = run_v2.Job(template={"template": task})
         made = self.jobs.create_job(parent=PARENT, job=job, job_id=f"tide-{uuid.uuid4().hex[:8]}").result()
         assert isinstance(made, run_v2.Job)
+        for role in ("roles/run.jobsExecutorWithOverrides", "roles/run.viewer"):
+            where = {"project": PROJECT, "location": LOCATION, "name": made.name.rpartition("/")[2]}
+            self.grant(JOB_GRANT, role, "tide-airflow", **where)
         return made.name
 
     def dag(self, dag_id: str, verb: str, job: str, **changes: Any) -> dict[str, Any]:

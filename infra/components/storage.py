@@ -48,6 +48,10 @@ class ModelBuckets(pulumi.ComponentResource):
         self._grant("application-reads-versions", models.name, "objectViewer", application)
         self._grant("training-writes-runs", runs.name, "objectUser", training)
         self._grant("application-writes-runs", runs.name, "objectUser", application)
+        # A load job looks at the bucket that it loads from, as the account that started it, and objectUser lets nobody
+        # see a bucket: https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-parquet#required_permissions
+        self._grant("training-finds-runs", runs.name, "bucketViewer", training)
+        self._grant("application-finds-runs", runs.name, "bucketViewer", application)
         if args.airflow is not None:
             self._grant("airflow-reads-receipts", runs.name, "objectViewer", args.airflow)
         self._grant_inputs(args)

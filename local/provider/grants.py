@@ -1,6 +1,7 @@
 """Grants of one role to one member on one resource: the types ending in IAMMember.
 
-Checks that resource and member exist, as the platform does. Does not enforce what is granted.
+Checks that resource and member exist, as the platform does, and that local/iam/ knows the role and understands the
+condition. Does not decide who may do what.
 """
 
 import re
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.declared import Declared
+from local.iam import conditions
+from local.iam.tables import roles, unknown_role
 from local.provider.declared_kind import Account, DeclaredKind
 from local.provider.image_kind import Repository
 from local.provider.kind import Scope, State, filled
@@ -19,6 +22,7 @@ from local.wire import CloudError
 
 # https://cloud.google.com/iam/docs/principal-identifiers
 MEMBER = re.compile(r"allUsers|allAuthenticatedUsers|[A-Za-z]+:\S+")
+ON_A_PROJECT = "gcp:projects/iAMMember:IAMMember"
 ROLE = re.compile(r"(projects/[^/]+/|organizations/\d+/)?roles/[\w.]+")
 
 
@@ -83,6 +87,17 @@ class Grant(DeclaredKind):
             value = inputs.get(name)
             if value is not None and value is not UNKNOWN and not pattern.fullmatch(str(value)):
                 yield Fault(name, f"{value!r} is no {name}. One looks like {example!r}.")
+        yield from self._role_faults(inputs.get("role"))
+        yield from _condition_faults(inputs.get("condition"))
+
+    def _role_faults(self, role: Any) -> Iterator[Fault]:
+        if not isinstance(role, str) or not ROLE.fullmatch(role):
+            return
+        known = roles().get(role)
+        if known is None:
+            yield Fault("role", unknown_role(role))
+        elif known.project_only and self.type != ON_A_PROJECT:
+            yield Fault("role", f"Role {role!r} exists on projects only ({known.source}), not on {self.target.name!r}.")
 
     def create(self, inputs: Properties, scope: Scope) -> State:
         """As others; a condition is part of the id, because it makes another grant."""
@@ -108,6 +123,17 @@ class Grant(DeclaredKind):
         if self.target.declared:
             return self.declared.get(self.target.declared, name) is not None
         return not self.target.method or self.rest.find(filled(self.target.method, facts)) is not None
+
+
+def _condition_faults(condition: Any) -> Iterator[Fault]:
+    """A condition that cannot be evaluated here would make every rehearsal of it worthless."""
+    expression = condition.get("expression") if isinstance(condition, Mapping) else None
+    if isinstance(expression, str):
+        try:
+            conditions.compiled(expression)
+        except conditions.Refused as refused:
+            understood = "resource.name, .type and .service with startsWith and endsWith, request.time with timestamp()"
+            yield Fault("condition.expression", f"{refused}. The local cloud understands {understood}, &&, || and !.")
 
 
 def refuse_missing_account(declared: Declared, email: str, project: str) -> None:

@@ -1,12 +1,13 @@
 """Cloud Storage of the local cloud: the JSON API, and of the XML API what the official clients use.
 
 Metadata lies in one SQLite file, the bytes of each version in a file of its own. What was acknowledged survives a kill.
-Does not run lifecycle rules, enforce IAM (local/iam.py) or keep ACLs. A table row's `refuses` says what is missing.
+Does not run lifecycle rules, enforce IAM (local/iam/) or keep ACLs. A table row's `refuses` says what is missing.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
+from local.iam.bindings import Binding, of_policy
 from local.storage import batch, listing
 from local.storage.buckets import Buckets
 from local.storage.catalog import Catalog
@@ -65,6 +66,25 @@ class Storage:
         """
         with self._catalog.reading() as rows:
             return rows.find(bucket, name, generation)
+
+    def bucket(self, name: str) -> Bucket | None:
+        """The bucket, or None."""
+        with self._catalog.reading() as rows:
+            return rows.find_bucket(name)
+
+    def bindings_on(self, resource: str) -> list[Binding]:
+        """The bindings of the policy of the bucket that a resource is, or lies in."""
+        bucket = self._bucket_of(resource)
+        return of_policy(bucket.bindings, f"projects/_/buckets/{bucket.name}") if bucket else []
+
+    def project_of(self, resource: str) -> str | None:
+        """The project of the bucket that a resource is, or lies in: the names of buckets do not tell it."""
+        bucket = self._bucket_of(resource)
+        return f"projects/{bucket.project}" if bucket else None
+
+    def _bucket_of(self, resource: str) -> Bucket | None:
+        parts = resource.split("/")
+        return self.bucket(parts[3]) if parts[:3] == ["projects", "_", "buckets"] else None
 
     def glob(self, uri: str) -> list[StoredObject]:
         """Live objects that `gs://bucket/name` means, in order of their names; `*` stands for any text.

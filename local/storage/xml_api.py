@@ -97,13 +97,14 @@ class XmlObjects:
             except CloudError as error:
                 if error.status == 304:  # it has no body
                     raise
-                return Answer(status=error.status, body=_error(error), headers=TYPE)
+                return shown(error)
 
         checked = row(name, verb, PATH, plain, known).handler
         supports = (
             "signed URLs (expiry is checked, the signature is not), resumable and multipart uploads (parts of any size)"
         )
-        return Method(name, verb, PATH, answer, supports=supports, refuses="ACLs, copies, HTML forms, listing")
+        refuses = "ACLs, copies, HTML forms, listing"
+        return Method(name, verb, PATH, answer, supports=supports, refuses=refuses, shown=shown)
 
     def _get(self, call: Call) -> Answer:
         def find(rows: Rows) -> StoredObject:
@@ -158,6 +159,11 @@ def _described(call: Call, version: StoredObject) -> dict[str, str]:
         key.removeprefix(prefix): header_text(value) for key, value in call.query.items() if key.startswith(prefix)
     }
     return own | asked | {"etag": xml_etag(version)}
+
+
+def shown(error: CloudError) -> Answer:
+    """An error as the XML API answers it."""
+    return Answer(status=error.status, body=_error(error), headers=TYPE)
 
 
 def _error(error: CloudError) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from local.warehouse.access import Access
 from local.warehouse.database import bound, quoted, text
 from local.warehouse.schema import Field
 from local.wire import CloudError
@@ -102,10 +103,14 @@ class Table:
 
 
 class Catalog:
-    """The catalogue as one transaction sees it, and changes made within it."""
+    """The catalogue as one transaction sees it, and changes made within it.
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        self.cursor = cursor
+    Args:
+        access: of the account whose job this is; by default nobody is asked.
+    """
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, access: Access | None = None) -> None:
+        self.cursor, self.access = cursor, access or Access()
 
     def find_dataset(self, project: str, dataset: str) -> Resource | None:
         """The stored resource, or None."""

@@ -28,6 +28,8 @@ def check(configuration: dict[str, Any]) -> None:
 def run(catalog: Catalog, sizes: Sizes, configuration: dict[str, Any], project: str) -> Resource:
     """Copy tables of one schema into a table; answers the job's statistics."""
     given = configuration.get("sourceTables") or [configuration.get("sourceTable") or {}]
+    for source in given:
+        catalog.access.may("copy", Ref.of(source, project))
     sources = [catalog.table(Ref.of(s, project)) for s in given]
     first = sources[0]
     for source in sources:
@@ -66,7 +68,9 @@ def extract(catalog: Catalog, sizes: Sizes, exports: Exports, configuration: dic
     """Write a table, or a partition of it, to objects; answers the job's statistics."""
     if configuration.get("sourceModel"):
         raise CloudError(501, "notImplemented", "The local warehouse does not extract models")
-    table = catalog.table(Ref.of(configuration.get("sourceTable") or {}, project))
+    wanted = Ref.of(configuration.get("sourceTable") or {}, project)
+    catalog.access.may("extract", wanted)
+    table = catalog.table(wanted)
     if table.view is not None or table.physical is None:
         raise CloudError(400, "invalid", f"Cannot extract {table.ref}: it is no table with rows")
     format = str(configuration.get("destinationFormat") or "CSV")
@@ -79,7 +83,7 @@ def extract(catalog: Catalog, sizes: Sizes, exports: Exports, configuration: dic
         raise CloudError(501, "notImplemented", "The local warehouse extracts to one destination URI")
     condition = partitions.rows_of(table)
     done = exports.write(
-        catalog.cursor,
+        catalog,
         f"SELECT * FROM {table.physical} WHERE {condition}",
         table.fields,
         uris[0],

@@ -56,6 +56,7 @@ class Definitions:
         handler = handlers.get((type(tree), what))
         if handler is None:
             raise unsupported(f"{type(tree).__name__.upper()} {what}")
+        _check(session, tree, what)
         return handler(session, tree, configuration)
 
     def _create_table(  # noqa: C901 (one branch per clause of CREATE TABLE)
@@ -82,6 +83,8 @@ class Definitions:
             resource[key] = {**value, **resource.get(key, {})}
         fields = canonical([field_of(c) for c in columns if isinstance(c, exp.ColumnDef)])
         source = clone or like
+        if source:
+            session.catalog.access.may("copy" if clone else "like", session.ref(source.this))
         model = session.catalog.table(session.ref(source.this), location=session.location) if source else None
         if model is not None:
             resource = {k: model.resource[k] for k in COPIED if k in model.resource} | resource
@@ -255,6 +258,20 @@ class Definitions:
         resource = {**table.resource, "schema": {"fields": fields}}
         new = tables.reshaped(session.catalog, Table(table.ref, table.physical, resource), table.fields)
         return session.catalog.touch(new)
+
+
+def _check(session: Session, tree: exp.Expr, what: str) -> None:
+    """Refuse who may not; a temporary table is its script's own.
+
+    Raises:
+        CloudError: 403.
+    """
+    action = f"{type(tree).__name__.upper()} {'OR REPLACE ' if tree.args.get('replace') else ''}{what}"
+    if what == "SCHEMA":
+        session.catalog.access.may_in_dataset(action, *_dataset(session, tree))
+    elif not tree.find(exp.TemporaryProperty):
+        named = _dropped(tree) if isinstance(tree, exp.Drop) else tree.this
+        session.catalog.access.may(action, _ref(session, named))
 
 
 def _dropped(tree: exp.Drop) -> exp.Expr:

@@ -53,6 +53,7 @@ class Destination:
             CloudError: 404 when it may not be created, 400 when it cannot be written.
         """
         found = catalog.find_table(self.ref)
+        catalog.access.may(self._action(found), self.ref)
         if found is None:
             catalog.dataset(self.ref.project, self.ref.dataset)
             if self.create == "CREATE_NEVER":
@@ -61,6 +62,13 @@ class Destination:
         if found.view is not None:
             raise CloudError(400, "invalid", f"{self.ref} is a view and cannot be written")
         return found
+
+    def _action(self, found: Table | None) -> str:
+        """What is done to the table, by the name that its permissions have."""
+        if found is None and self.create != "CREATE_NEVER":
+            return "create"
+        whole = self.write == "WRITE_TRUNCATE" and self.ref.partition is None
+        return "replace" if whole or self.updates else "append"
 
     def prepared(self, catalog: Catalog, fields: list[Field]) -> Table:
         """The table, made or emptied or its schema extended so that rows with these fields can be appended."""

@@ -34,6 +34,7 @@ def run(session: Session, tree: exp.Expr, sizes: Sizes, configuration: dict[str,
         CloudError: 400 or 404; nothing is changed then.
     """
     target = _target(tree)
+    session.catalog.access.may(_name(tree), session.ref(target))
     table = _changeable(session, target)
     place_target(target, table)
     if isinstance(tree, exp.Update | exp.Delete) and not tree.args.get("where"):

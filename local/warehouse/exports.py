@@ -10,6 +10,7 @@ import duckdb
 from sqlglot import exp
 
 from local.warehouse import errors
+from local.warehouse.catalog import Catalog
 from local.warehouse.database import quoted, text
 from local.warehouse.queries import Outcome, check_cost, compile_select
 from local.warehouse.references import Session
@@ -93,7 +94,7 @@ class Exports:
         compiled = compile_select(session, tree.this, sizes)
         check_cost(compiled, configuration)
         done = self.write(
-            session.catalog.cursor,
+            session.catalog,
             compiled.sql,
             compiled.fields,
             uri,
@@ -108,7 +109,7 @@ class Exports:
 
     def write(
         self,
-        cursor: duckdb.DuckDBPyConnection,
+        catalog: Catalog,
         sql: str,
         fields: Sequence[Field],
         uri: str,
@@ -127,19 +128,22 @@ class Exports:
         method = COMPRESSIONS[format].get(compression.upper())
         if method is None:
             raise CloudError(400, "invalid", f"Compression {compression} is not supported for {format}")
+        target = name.replace("*", FIRST)
+        action = "overwrite object" if self._storage.glob(f"gs://{bucket}/{target}") else "write object"
+        catalog.access.file(action, bucket, target, uri, "writing data")
         columns = ", ".join(f"{_written(f, format)} AS {quoted(f['name'])}" for f in fields)
         kind = [f"FORMAT {format}", f"COMPRESSION {text(method)}"]
         if format == "CSV":
             kind += [f"HEADER {str(header).lower()}", f"DELIMITER {text({'tab': chr(9)}.get(delimiter, delimiter))}"]
         path = self._scratch / f"export-{uuid.uuid4().hex}"
         try:
-            row = cursor.execute(
+            row = catalog.cursor.execute(
                 f"COPY (SELECT {columns} FROM ({sql})) TO {text(str(path))} ({', '.join(kind)})"
             ).fetchone()
         except duckdb.Error as error:
             path.unlink(missing_ok=True)
             raise errors.of_query(error) from error
-        self._storage.put_file(bucket, name.replace("*", FIRST), path, content_type=CONTENT_TYPES[format])
+        self._storage.put_file(bucket, target, path, content_type=CONTENT_TYPES[format])
         return Exported(1, int(row[0]) if row else 0)
 
 

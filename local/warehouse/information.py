@@ -133,6 +133,7 @@ def materialised(catalog: Catalog, parts: list[str]) -> str:
     if view not in VIEWS or dataset.lower().startswith("region-") or (not dataset and view != "SCHEMATA"):
         raise unsupported(f"INFORMATION_SCHEMA.{view}" + (f" of {dataset}" if dataset else " of a project"))
     columns, rows = VIEWS[view]
+    catalog.access.may_in_dataset("list tables" if dataset else "list datasets", project, dataset)
     if dataset:
         catalog.dataset(project, dataset)
     name = new_name(catalog.cursor)

@@ -1,4 +1,4 @@
-"""IAM policies of tables: kept and given back. They are not enforced here."""
+"""IAM policies of tables: kept and given back. Who may do what is decided in local/iam/."""
 
 import base64
 import hashlib
@@ -27,14 +27,14 @@ class Policies:
         """The policy of a table."""
         with self._database.reading() as cursor:
             table = Catalog(cursor).table(_ref(call))
-            return Answer(body=_presented(_stored(cursor, table.ref)))
+            return Answer(body=_presented(stored(cursor, table.ref)))
 
     def set(self, call: Call) -> Answer:
         """Replace the policy, unless it has changed since the etag in the body was read."""
         given = call.json().get("policy") or {}
         with self._database.writing() as cursor:
             table = Catalog(cursor).table(_ref(call))
-            old = _presented(_stored(cursor, table.ref))
+            old = _presented(stored(cursor, table.ref))
             if given.get("etag") and given["etag"] != old["etag"]:
                 raise CloudError(
                     409, "aborted", f"The policy of {table.ref} has changed since its etag was read; read it again"
@@ -45,7 +45,7 @@ class Policies:
         return Answer(body=_presented(policy))
 
     def test(self, call: Call) -> Answer:
-        """Every permission asked for: whoever reaches this warehouse may do everything in it."""
+        """For the owner, who may do everything; others are answered by local/iam/gate.py."""
         with self._database.reading() as cursor:
             Catalog(cursor).table(_ref(call))
         return Answer(body={"permissions": call.json().get("permissions", [])})
@@ -55,7 +55,8 @@ def _ref(call: Call) -> Ref:
     return Ref.of({"datasetId": call.params["dataset"], "tableId": call.params["table"]}, call.params["project"])
 
 
-def _stored(cursor: duckdb.DuckDBPyConnection, ref: Ref) -> Resource:
+def stored(cursor: duckdb.DuckDBPyConnection, ref: Ref) -> Resource:
+    """The policy of a table as it was set, empty if it never was."""
     row = cursor.execute(bound("SELECT policy FROM policies WHERE resource = ?", str(ref))).fetchone()
     return json.loads(row[0]) if row else {}
 

@@ -140,6 +140,7 @@ def _resolve(session: Session, tree: exp.Expr, found: list[Table], depth: int) -
                 node, information.materialised(session.catalog, _information_parts(session, node)), node.parts[-1].name
             )
             continue
+        session.catalog.access.read(session.ref(node))
         table = session.catalog.table(session.ref(node), location=session.location)
         if table.view is not None:
             _open_view(session, node, table, found, depth)

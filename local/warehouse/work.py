@@ -8,11 +8,12 @@ import duckdb
 from sqlglot import exp
 
 from local.warehouse import copies, dml, loads, queries
+from local.warehouse.access import Access, Authority
 from local.warehouse.catalog import Catalog, Ref, Resource, now_ms
 from local.warehouse.database import Database
 from local.warehouse.datasets import DEFAULT_LOCATION, canonical_location
 from local.warehouse.ddl import Definitions
-from local.warehouse.exports import Exports, Files
+from local.warehouse.exports import Exports, Files, split_uri
 from local.warehouse.jobs import Job, Plan, write
 from local.warehouse.parameters import Parameters
 from local.warehouse.queries import Outcome
@@ -38,10 +39,14 @@ class Work:
 
     Args:
         uploads: where files of upload jobs wait.
+        authority: decides what the account that made a job may do.
     """
 
-    def __init__(self, database: Database, storage: Files, sizes: Sizes, uploads: Path) -> None:
+    def __init__(
+        self, database: Database, storage: Files, sizes: Sizes, uploads: Path, authority: Authority | None = None
+    ) -> None:
         self._database, self._storage, self._sizes, self._uploads = database, storage, sizes, uploads
+        self._authority = authority
         self.exports = Exports(storage, database.scratch)
         self.definitions = Definitions(sizes, self.check_view)
 
@@ -127,7 +132,7 @@ class Work:
     def __call__(self, job: Job, cursor: duckdb.DuckDBPyConnection) -> None:
         """Do a job within its transaction, and write what it did into its statistics."""
         project, location, _ = job.key
-        catalog = Catalog(cursor)
+        catalog = Catalog(cursor, Access(self._authority, job.resource["user_email"]))
         configuration, statistics = job.configuration, job.resource["statistics"]
         kind = job.resource["configuration"]["jobType"]
         if kind == "QUERY":
@@ -138,7 +143,7 @@ class Work:
             if outcome.result is not None and not configuration.get("destinationTable"):
                 configuration["destinationTable"] = outcome.result.ref.resource
         elif kind == "LOAD":
-            files, size = self._load_files(job)
+            files, size = self._load_files(job, catalog.access)
             done = loads.run(catalog, self._sizes, configuration, files, project)
             statistics["load"] = {
                 "inputFiles": str(len(files)),
@@ -156,7 +161,7 @@ class Work:
         else:
             statistics["extract"] = copies.extract(catalog, self._sizes, self.exports, configuration, project)
 
-    def _load_files(self, job: Job) -> tuple[Sequence[Path], int]:
+    def _load_files(self, job: Job, access: Access) -> tuple[Sequence[Path], int]:
         uploaded = job.resource["local"].get("uploaded")
         if uploaded:
             path = self._uploads / uploaded
@@ -166,9 +171,14 @@ class Work:
             raise CloudError(400, "invalid", "Load configuration must specify at least one source URI")
         found: list[Any] = []
         for uri in uris:
+            bucket, name = split_uri(uri)
+            if "*" in name:
+                access.file("load wildcard", bucket, name, uri, "globbing file pattern")
             objects = self._storage.glob(uri)
             if not objects:
                 raise CloudError(404, "notFound", f"Not found: URI {uri}")
+            for one in objects:
+                access.file("load object", bucket, one.name, uri, "opening file")
             found += objects
         return [o.path for o in found], sum(o.size for o in found)
 
@@ -236,7 +246,8 @@ class Work:
         source = tree.this if isinstance(tree, exp.Export) else tree
         if isinstance(source, exp.Query):
             with self._database.reading() as cursor:
-                session = _session(Catalog(cursor), project, configuration, caller, location)
+                catalog = Catalog(cursor, Access(self._authority, caller))
+                session = _session(catalog, project, configuration, caller, location)
                 compiled = queries.compile_select(session, source, self._sizes)
             queries.check_cost(compiled, configuration)
             return {"statementType": "EXPORT_DATA" if source is not tree else "SELECT", **compiled.statistics}
@@ -247,7 +258,8 @@ class Work:
         found: Resource = {}
         try:
             with self._database.writing() as cursor:
-                session = _session(Catalog(cursor), project, configuration, caller, location)
+                catalog = Catalog(cursor, Access(self._authority, caller))
+                session = _session(catalog, project, configuration, caller, location)
                 found = self.statement(session, tree, configuration, "dry_run").statistics
                 raise _Undo
         except _Undo:

@@ -15,7 +15,7 @@ from google.cloud import bigquery
 from prediction_tasks import Run
 
 from tests.conftest import RunningCloud, serve
-from tests.orchestrated import MODEL, PROJECT, RUNS_BUCKET, Lab
+from tests.orchestrated import MODEL, PROJECT, RUNS_BUCKET, TABLE_GRANT, Lab
 
 DATE = "2011-03-01"
 Task = Callable[..., Any]
@@ -219,6 +219,8 @@ def table(lab: Lab) -> str:
     table = bigquery.Table(f"{PROJECT}.sea.{MODEL}", schema=[bigquery.SchemaField("run_date", "DATE")])
     table.time_partitioning = bigquery.TimePartitioning(field="run_date")
     lab.bigquery.create_table(table)
+    where = {"project": PROJECT, "datasetId": "sea", "tableId": MODEL}
+    lab.grant(TABLE_GRANT, "roles/bigquery.metadataViewer", "tide-airflow", **where)
     rows = [{"run_date": DATE}] * 3 + [{"run_date": "2011-03-02"}]
     lab.bigquery.load_table_from_json(rows, table, job_config=bigquery.LoadJobConfig(schema=table.schema)).result()
     return f"{PROJECT}.sea.{MODEL}"

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from local.iam.tables import roles
+
 from .conftest import Clone, Declared, Recorded
 
 ON_A_PROJECT = "gcp:projects/iAMMember:IAMMember"
@@ -17,6 +19,7 @@ READS_ONLY = {
     "roles/bigquery.metadataViewer",
     "roles/run.viewer",
     "roles/secretmanager.secretAccessor",
+    "roles/storage.bucketViewer",
     "roles/storage.objectViewer",
 }
 
@@ -51,6 +54,16 @@ def test_no_basic_role_is_granted(declared: Declared) -> None:
 
 def test_no_grant_is_public(declared: Declared) -> None:
     assert not [g for g in declared.grants() if g["member"] in ("allUsers", "allAuthenticatedUsers")]
+
+
+def test_every_role_that_is_granted_can_be_rehearsed(declared: Declared) -> None:
+    assert {grant["role"] for grant in declared.grants()} <= set(roles()), "add it to local/iam/roles.toml"
+
+
+def test_whoever_loads_from_a_bucket_may_see_the_bucket(declared: Declared) -> None:
+    grants = [g for g in declared.grants() if str(g.inputs.get("bucket", "")).endswith("-runs")]
+    loads = {g["member"] for g in grants if g["role"] == "roles/storage.objectUser"}
+    assert loads == {g["member"] for g in grants if g["role"] == "roles/storage.bucketViewer"}
 
 
 def test_a_project_wide_grant_is_one_that_has_no_smaller_place(declared: Declared) -> None:

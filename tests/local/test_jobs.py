@@ -54,6 +54,8 @@ def run_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud
         env = json.loads(process.stdout.readline())["env"]
         declared = Declared(folder / "declared")
         declared.put(Resource(ACCOUNT, ACCOUNT_EMAIL, {"email": ACCOUNT_EMAIL}))
+        sees_jobs = {"project": PROJECT, "role": "roles/run.viewer", "member": f"serviceAccount:{ACCOUNT_EMAIL}"}
+        declared.put(Resource("gcp:projects/iAMMember:IAMMember", "sees-jobs", sees_jobs))
         declared.close()
         yield RunningCloud(folder, env)
         process.terminate()

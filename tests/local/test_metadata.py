@@ -61,7 +61,8 @@ def test_default_credentials_are_the_reported_account(cloud: RunningCloud, accou
     assert project == cloud.env["GOOGLE_CLOUD_PROJECT"]
     assert email == account.removesuffix(".gserviceaccount.com") + ".local"
     answer = httpx.get(jobs_door(cloud) + JOBS, headers={"authorization": f"Bearer {token}"})
-    assert answer.json() == {"jobs": []}
+    assert answer.status_code == 403, "it is known who asks, and that nobody let it in"
+    assert "run.jobs.list" in answer.json()["error"]["message"]
 
 
 def test_the_persons_own_credentials_are_the_owners(cloud: RunningCloud) -> None:

@@ -1,0 +1,167 @@
+"""Each grant of the program is needed: with all of them a rehearsal passes, without any one it fails and names it.
+
+What no rehearsal here can show is listed in local/iam/unexercised.toml, and the list is held against the program.
+"""
+
+import ast
+import random
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.declared import Resource
+from tests import rehearsed
+from tests.conftest import ROOT
+from tests.infra.conftest import Clone, Recorded
+from tests.rehearsed import World
+
+SEED = 20261122
+FEW = 2  # beside the one that is left out of the program itself
+PROJECT_GRANT = "gcp:projects/iAMMember:IAMMember"
+
+
+def leave_out_one_grant(clone: Path, dice: random.Random) -> tuple[Path, str]:
+    """Delete one `self._grant(...)` from the program; returns the file and its text as it was."""
+    found = []
+    for name in ("storage", "warehouse"):
+        file = clone / "infra" / "components" / f"{name}.py"
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Expr) and ast.unparse(node).startswith("self._grant('"):
+                found.append((file, node))
+    file, node = dice.choice([(f, n) for f, n in found if "airflow" not in ast.unparse(n)])
+    before = file.read_text()
+    lines = before.splitlines(keepends=True)
+    file.write_text("".join([*lines[: node.lineno - 1], *lines[node.end_lineno :]]))
+    return file, before
+
+
+@pytest.fixture(scope="module")
+def dice() -> random.Random:
+    return random.Random(SEED)  # noqa: S311 (the same choice each time)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return rehearsed.clone(tmp_path_factory.mktemp("clone"))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, clone: Path, dice: random.Random) -> Iterator[World]:
+    """The program without one grant, deployed; `complete` puts it back."""
+    file, before = leave_out_one_grant(clone, dice)
+    with rehearsed.deployed(tmp_path_factory.mktemp("world") / "folder", clone) as made:
+        file.write_text(before)
+        made.copy_dags(tmp_path_factory.mktemp("dags"))
+        yield made
+
+
+def failed(world: World) -> tuple[str, list[dict[str, Any]]]:
+    """Rehearse, see it fail, and return what the task said and which denials were told meanwhile."""
+    before = len(world.denials())
+    with pytest.raises(Exception) as caught:  # noqa: PT011 (of any task)
+        world.rehearse()
+    return str(caught.value), world.denials()[before:]
+
+
+def printed(world: World) -> str:
+    """What a person sees of the denials."""
+    command = [sys.executable, "-m", "local", "logs", "--folder", str(world.rehearsal.folder)]
+    command += ["--filter", 'log_id("local-iam")']
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def names(denial: dict[str, Any], grant: Resource) -> bool:
+    """Whether a denial tells the member, the resource and the role of a grant."""
+    resource, properties = denial["resource"], grant.properties
+    parts = [properties.get(key) for key in ("bucket", "tableId", "name") if properties.get(key)]
+    opened = any(part in resource.split("/") for part in parts) or grant.token == PROJECT_GRANT
+    return bool(denial["member"] == properties["member"] and opened and properties["role"] in denial["roles"])
+
+
+def base(world: World, without: Resource) -> list[Resource]:
+    """What else to take away, because it would hide what a grant is for.
+
+    composer.worker, which a stack with an Airflow of its own needs, reaches the receipts, too. The program grants the
+    receipts for stacks whose Airflow belongs to somebody else.
+    """
+    hides = without.properties["role"] == "roles/storage.objectViewer"
+    return [g for g in world.grants() if hides and g.properties["role"] == "roles/composer.worker"]
+
+
+@pytest.mark.end_to_end
+def test_a_program_without_one_of_its_grants_fails_and_names_it_and_with_it_passes(world: World) -> None:
+    """The first test of this module: `world` was deployed without the grant."""
+    before = {grant.id for grant in world.grants()}
+    said, told = failed(world)
+    shown = printed(world)
+    world.rehearsal.deploy(print)
+    added = [grant for grant in world.grants() if grant.id not in before]
+    assert len(added) == 2, "one for each model"
+    assert any(names(denial, grant) for denial in told for grant in added), f"{said}\n{told}"
+    last = told[-1]
+    assert all(word in shown for word in (last["member"].partition(":")[2], last["permission"], last["resource"]))
+    assert added[0].properties["role"] in shown
+    world.rehearse()
+
+
+@pytest.mark.end_to_end
+def test_without_one_of_a_seeded_few_grants_the_rehearsal_fails_and_names_it(world: World, dice: random.Random) -> None:
+    for grant in dice.sample([g for g in world.grants() if g.properties["role"] != "roles/composer.worker"], FEW):
+        with world.without(grant, *base(world, grant)):
+            said, told = failed(world)
+        assert any(names(denial, grant) for denial in told), f"{grant.id}: {said}\n{told}"
+
+
+@pytest.mark.end_to_end
+def test_without_the_role_that_composer_demands_no_dag_arrives(world: World, tmp_path: Path) -> None:
+    [grant] = [g for g in world.grants() if g.properties["role"] == "roles/composer.worker"]
+    before = len(world.denials())
+    with world.without(grant), pytest.raises(Exception, match=r"storage\.objects\.list"):
+        world.copy_dags(tmp_path)
+    assert names(world.denials()[before:][-1], grant)
+
+
+@pytest.mark.soak
+def test_without_any_one_of_the_grants_the_rehearsal_fails_and_names_it(world: World) -> None:
+    world.rehearsal.deploy(print)
+    world.rehearse()
+    unnoticed = {}
+    for grant in world.grants():
+        if grant.properties["role"] == "roles/composer.worker":
+            continue  # as above
+        with world.without(grant, *base(world, grant)):
+            try:
+                said, told = failed(world)
+            except pytest.fail.Exception:
+                unnoticed[grant.id] = "the rehearsal passed"
+                continue
+        if not any(names(denial, grant) for denial in told):
+            unnoticed[grant.id] = f"{said}\n{told}"
+    assert not unnoticed
+    with world.without(*base(world, next(g for g in world.grants() if "objectViewer" in g.id))):
+        world.rehearse()  # an Airflow of somebody else's, with all that the program grants it
+
+
+def kind(grant: Recorded) -> str:
+    """A grant's name without the model's, and `*` for what the model names."""
+    name = re.sub(r"^[a-z0-9_]+_[a-z0-9_]+-", "", grant.name)
+    ends = "secret *" if "secretId" in grant.inputs else "*"
+    return re.sub(r"(?<=-reads-)(?!its-input|versions|receipts).+", ends, name)
+
+
+def test_each_grant_is_rehearsed_or_listed_with_its_reason_and_never_both(clone: Path, tmp_path: Path) -> None:
+    listed = tomllib.loads((ROOT / "local" / "iam" / "unexercised.toml").read_text())["grants"]
+    rehearsed_kinds = {kind(grant) for grant in Clone(clone).run().grants()}
+    everything = rehearsed.clone(tmp_path)
+    file = everything / "service" / "models" / "reader_loans" / "model.yaml"
+    file.write_text(file.read_text() + "secrets: {LIBRARY_KEY: 'library-key:1'}\n")
+    known = {kind(grant) for grant in Clone(everything).run().grants()}
+    assert known == rehearsed_kinds | set(listed)
+    assert not rehearsed_kinds & set(listed)
+    assert all(reason.strip() for reason in listed.values())
