@@ -4,7 +4,7 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local import log_entry, server
+from local.iam.authority import LOG_ID
 
 Verb = Callable[[str, Callable[[argparse.Namespace], None], str, str], argparse.ArgumentParser]
 FORMATS = ("table", "csv", "json")
@@ -40,6 +41,14 @@ def add_verbs(verb: Verb) -> None:
     query.add_argument("--limit", type=int, default=1000, help="how many rows at most (default: %(default)s)")
     for added in (logs, executions, query):
         added.add_argument("--project", help="(default: the project of the local cloud)")
+
+
+def denials(env: Mapping[str, str], since: str) -> list[str]:
+    """What the local cloud told of denied calls since a time, each once, oldest first."""
+    filter_ = f'log_id("{LOG_ID}") AND timestamp>="{since}"'
+    request = {"resourceNames": [f"projects/{env['GOOGLE_CLOUD_PROJECT']}"], "filter": filter_}
+    entries = _entries(f"{env['LOGGING_ENDPOINT']}/v2/entries:list", request, LOG_PAGE)
+    return list(dict.fromkeys(str(entry["jsonPayload"]["message"]) for entry in entries))
 
 
 def _logs(args: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from typing import IO, Any
 import httpx
 import yaml
 
-from local import rehearsal_folder
+from local import reader, rehearsal_folder, rfc3339
 from local.airflow_client import AirflowClient, AirflowRefused
 from local.programs import REASON_CHARACTERS, START_SECONDS, Programs, Say, StepFailed
 
@@ -140,6 +140,7 @@ class Rehearsal:
         Raises:
             StepFailed: the run did not succeed, or has fewer tasks than its DAG.
         """
+        began = rfc3339.now()
         run = self.follow_dag(dag_id, run_date, say)
         with self._airflow(dag_id) as client:
             if run.state == "success" and run.states() == dict.fromkeys(client.task_ids(dag_id), "success"):
@@ -149,8 +150,16 @@ class Rehearsal:
             if failed := next((task for task in run.tasks if task["state"] == "failed"), None):
                 words = client.log(dag_id, run.run_id, failed["task_id"], failed["try_number"])
                 reason += f"; {failed['task_id']} says: {_exception(words)}"
+        reason = "\n".join([reason, *self._denials(began)])
         log = self.folder / "airflow" / "logs" / f"dag_id={dag_id}" / f"run_id={run.run_id}"
         raise StepFailed(f"{dag_id} for {run_date}", reason, log)
+
+    def _denials(self, since: str) -> list[str]:
+        """Who lacked what, in the local cloud's own words: Google's often leave that out."""
+        try:
+            return reader.denials(self.env, since)
+        except (reader.ReadFailed, httpx.HTTPError) as error:
+            return [f"The local cloud does not tell what it denied: {error}"]
 
     def follow_dag(self, dag_id: str, run_date: str, say: Say) -> DagRun:
         """Start a DAG run for a run date and wait for its end, good or bad."""

@@ -11,18 +11,22 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import prediction_tasks
 import pytest
 import yaml
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
+from google.oauth2.credentials import Credentials
 
 from local.dags_sync import DagsSync, connect
 from local.declared import Declared, Resource
 from local.iam.bindings import OPENED
+from local.metadata import reported
 from local.rehearse import Rehearsal
 from local.server import read_state
 from tests import scratch_clone
@@ -59,6 +63,15 @@ def change_model(folder: Path, name: str, **actions: dict[str, Any]) -> None:
     for action, changes in actions.items():
         model[action] = {**model[action], **changes}
     file.write_text(yaml.safe_dump(model))
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Google's clients with the token of one account, and that token."""
+
+    storage: storage.Client
+    bigquery: bigquery.Client
+    token: str
 
 
 class World:
@@ -125,6 +138,16 @@ class World:
                     self._ended(execution)
                 raise
             self._check_record(dag["model"], execution.rpartition("/")[2])
+
+    def connect(self, account: str) -> Clients:
+        """Clients at the jobs' door for a declared account, by its id."""
+        door = read_state(self.rehearsal.folder)["airflow_env"]["STORAGE_ENDPOINT"]
+        who = reported(f"{account}@{PROJECT}.iam.gserviceaccount.com")
+        base = f"{door}/sa/{who}/computeMetadata/v1/instance/service-accounts/default"
+        token = str(httpx.get(f"{base}/token").json()["access_token"])
+        options: Any = {"credentials": Credentials(token), "client_options": {"api_endpoint": door}}
+        warehouse = bigquery.Client(PROJECT, location=LOCATION, **options)
+        return Clients(storage.Client(PROJECT, **options), warehouse, token)
 
     def denials(self) -> list[dict[str, Any]]:
         """What the local log says of denials, oldest first."""

@@ -13,13 +13,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from google.api_core.exceptions import Forbidden
+from google.cloud import bigquery
 
+from local import reader, rfc3339
 from local.declared import Resource
+from local.server import read_state
 from tests import rehearsed
 from tests.conftest import ROOT
 from tests.infra.conftest import Clone, Recorded
-from tests.rehearsed import World
+from tests.rehearsed import DATASET, PROJECT, World
 
 SEED = 20261122
 FEW = 2  # beside the one that is left out of the program itself
@@ -121,10 +126,84 @@ def test_without_one_of_a_seeded_few_grants_the_rehearsal_fails_and_names_it(wor
 @pytest.mark.end_to_end
 def test_without_the_role_that_composer_demands_no_dag_arrives(world: World, tmp_path: Path) -> None:
     [grant] = [g for g in world.grants() if g.properties["role"] == "roles/composer.worker"]
-    before = len(world.denials())
+    before, began = len(world.denials()), rfc3339.now()
     with world.without(grant), pytest.raises(Exception, match=r"storage\.objects\.list"):
         world.copy_dags(tmp_path)
     assert names(world.denials()[before:][-1], grant)
+    [told] = reader.denials(world.rehearsal.env, began)
+    assert "lacks storage.objects.list on projects/_/buckets/" in told, "a demo that fails ends with this line"
+
+
+@pytest.mark.end_to_end
+def test_training_cannot_write_predictions(world: World) -> None:
+    training = world.connect("reader-loans-train-local")
+    row = {"reader": "eve", "loans_expected": 1.0, "run_date": rehearsed.DATE}
+    table, columns = f"{DATASET}.reader_loans", ", ".join(row)
+    partition, as_it_is = f"{table}${rehearsed.DATE.replace('-', '')}", bigquery.LoadJobConfig(autodetect=True)
+    for write in (
+        lambda: training.bigquery.query_and_wait(f"INSERT {table} ({columns}) VALUES ('eve', 1, '{rehearsed.DATE}')"),
+        lambda: training.bigquery.load_table_from_json([row], partition, job_config=as_it_is).result(),
+        lambda: training.bigquery.insert_rows_json(table, [row]),
+        lambda: training.bigquery.delete_table(table),
+    ):
+        with pytest.raises(Forbidden, match=r"bigquery\.tables\.(updateData|delete)"):
+            write()
+
+
+@pytest.mark.end_to_end
+def test_application_cannot_write_versions_or_say_which_one_is_live(world: World) -> None:
+    bucket = world.connect("reader-loans-apply-local").storage.bucket(f"{PROJECT}-local-reader-loans-models")
+    for name in ("versions/2023-02-07-0badcafe/manifest.json", "live.json"):
+        with pytest.raises(Forbidden, match=r"storage\.objects\.create"):
+            bucket.blob(name).upload_from_string("{}")
+    with pytest.raises(Forbidden, match=r"storage\.objects\.delete"):
+        bucket.delete_blob("live.json")
+
+
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("role", ["train", "apply"])
+def test_the_accounts_of_one_model_reach_nothing_of_anothers(world: World, role: str) -> None:
+    other = world.connect(f"club-loans-{role}-local")
+    for bucket in ("models", "runs"):
+        name = f"{PROJECT}-local-reader-loans-{bucket}"
+        with pytest.raises(Forbidden, match=r"storage\.objects\.list"):
+            list(other.storage.list_blobs(name))
+        with pytest.raises(Forbidden, match=r"storage\.objects\.get"):
+            other.storage.bucket(name).blob("live.json").download_as_bytes()
+        with pytest.raises(Forbidden, match=r"storage\.objects\.create"):
+            other.storage.bucket(name).blob("x").upload_from_string("x")
+    for table in ("reader_loans", "reader_loans_runs", "reader_loans_latest", "runs"):
+        with pytest.raises(Forbidden, match="does not have permission to query table"):
+            other.bigquery.query_and_wait(f"SELECT COUNT(*) FROM {DATASET}.{table}")
+        with pytest.raises(Forbidden, match=r"bigquery\.tables\.get"):
+            other.bigquery.get_table(f"{DATASET}.{table}")
+    with pytest.raises(Forbidden, match="query table"):
+        other.bigquery.query_and_wait("SELECT * FROM lending.loans")
+
+
+@pytest.mark.end_to_end
+def test_airflow_counts_predictions_and_reads_none_though_it_reaches_every_object(world: World) -> None:
+    airflow = world.connect("airflow-local")
+    assert airflow.bigquery.get_table(f"{DATASET}.reader_loans").num_rows, "the tests before this one applied the model"
+    with pytest.raises(Forbidden, match=r"bigquery\.tables\.getData"):
+        list(airflow.bigquery.list_rows(f"{DATASET}.reader_loans"))
+    with pytest.raises(Forbidden, match=r"bigquery\.jobs\.create"):
+        airflow.bigquery.query_and_wait(f"SELECT * FROM {DATASET}.reader_loans")
+    # composer.worker is a role on the project: docs/decisions/0011 says what that means.
+    models = airflow.storage.bucket(f"{PROJECT}-local-reader-loans-models")
+    assert models.get_blob("live.json")
+    models.blob("notes/airflow.txt").upload_from_string("it may write, too")
+    outputs = list(airflow.storage.list_blobs(f"{PROJECT}-local-reader-loans-runs", prefix="output/"))
+    assert outputs, "among the objects are the staged predictions of each run"
+
+
+@pytest.mark.end_to_end
+def test_a_job_without_a_token_is_answered_401(world: World) -> None:
+    door = read_state(world.rehearsal.folder)["airflow_env"]["STORAGE_ENDPOINT"]
+    address = f"{door}/storage/v1/b/{PROJECT}-local-reader-loans-models/o"
+    forged = world.connect("airflow-local").token.replace("airflow", "reader-loans-train")
+    for headers in ({}, {"authorization": f"Bearer {forged}"}):
+        assert httpx.get(address, headers=headers).status_code == 401
 
 
 @pytest.mark.soak

@@ -4,6 +4,7 @@ Owns how grants reach down: from a project, bucket or dataset to what is in it. 
 """
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from local.metadata import OWNER
 log = logging.getLogger("local")
 
 LOG_ID = "local-iam"
+# Where BigQuery keeps what a job made for its caller only; no role reaches it.
+HIDDEN = re.compile(r"projects/[^/]+/datasets/_")
 
 
 class Authority:
@@ -39,8 +42,8 @@ class Authority:
 
     def allows(self, caller: str, permission: str, resource: str) -> bool:
         """Whether a caller has a permission on a resource, by the resource's full name."""
-        if caller == OWNER or _is_own(caller, resource):
-            return True
+        if caller == OWNER or HIDDEN.match(resource):
+            return caller == OWNER or _is_own(caller, resource)
         places = self._above(resource)
         return any(binding.gives(caller, permission, resource, places) for binding in self._reaching(resource))
 
