@@ -18,6 +18,9 @@ stop: setup  ## stop what `make demo KEEP=1` left running
 test: setup lint  ## lint, types and every test (about ten minutes)
 	@.venv/bin/pytest -m "not soak" --durations=10
 
+soak: setup  ## the long proofs: each grant taken away in turn (ten minutes)
+	@.venv/bin/pytest -m soak --durations=10
+
 lint: setup  ## ruff and mypy
 	@ruff check . && ruff format --check . && mypy
 
@@ -36,4 +39,4 @@ lock: setup  ## write the locks anew from pyproject.toml and each model's requir
 clean:  ## remove what rehearsals left: state, logs, caches of the tools (not .venv)
 	@rm -rf .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo stop test lint unit example-data bench lock clean
+.PHONY: help setup demo stop test soak lint unit example-data bench lock clean

@@ -61,3 +61,36 @@ def test_every_part_of_a_grant_replaces_it(client: Client) -> None:
     old = {"project": "test-project", "role": "roles/run.viewer", "member": "user:a@example.com"}
     for name, value in {"project": "p2", "role": "roles/run.admin", "member": "user:b@example.com"}.items():
         assert client.diff(PROJECT_GRANT, old, {**old, name: value}) == {name: True}
+
+
+def test_a_role_of_which_nothing_is_known_is_refused_by_its_name(client: Client) -> None:
+    grant = {"project": "test-project", "role": "roles/ml.admin", "member": "user:a@example.com"}
+    [reason] = client.refusals(PROJECT_GRANT, grant)
+    assert reason.startswith("role: Role 'roles/ml.admin' is not known to the local cloud")
+    assert "local/iam/roles.toml" in reason
+
+
+def test_a_role_that_exists_on_projects_only_is_refused_elsewhere(client: Client) -> None:
+    grant = {"bucket": "any", "role": "roles/composer.worker", "member": "user:a@example.com"}
+    assert "exists on projects only" in client.refusals(BUCKET_GRANT, grant)[0]
+    assert not client.refusals(PROJECT_GRANT, {"project": "p", "role": grant["role"], "member": grant["member"]})
+
+
+@pytest.mark.parametrize(
+    ("expression", "refusal"),
+    [
+        ("resource.name.startsWith('projects/_/buckets/b/objects/out/')", None),
+        ("request.time < timestamp('2030-01-01T00:00:00Z')", None),
+        ("request.time.getDayOfWeek('UTC') == 1", "'request.time.getDayOfWeek' is not understood"),
+        ("resource.name.startsWith('a'", "cannot be read as a condition"),
+    ],
+)
+def test_a_condition_is_understood_or_refused(client: Client, expression: str, refusal: str | None) -> None:
+    grant = {"bucket": "any", "role": "roles/storage.objectUser", "member": "user:a@example.com"}
+    grant |= {"condition": {"title": "some", "expression": expression}}  # type: ignore[dict-item]  # as the engine sends it
+    reasons = client.refusals(BUCKET_GRANT, grant)
+    assert (
+        (not reasons)
+        if refusal is None
+        else (refusal in reasons[0] and reasons[0].startswith("condition.expression: "))
+    )
