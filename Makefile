@@ -19,7 +19,7 @@ test: setup lint  ## lint, types and every test (about ten minutes)
 	@.venv/bin/pytest -m "not soak" --durations=10
 
 soak: setup  ## the long proofs: each grant taken away in turn (ten minutes)
-	@.venv/bin/pytest -m soak --durations=10
+	@HYPOTHESIS_PROFILE=soak .venv/bin/pytest -m soak --durations=10
 
 lint: setup  ## ruff and mypy
 	@ruff check . && ruff format --check . && mypy

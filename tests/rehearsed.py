@@ -80,6 +80,7 @@ class World:
     def __init__(self, rehearsal: Rehearsal, pool: ProcessPoolExecutor) -> None:
         self.rehearsal, self._pool = rehearsal, pool
         self.dags: list[dict[str, Any]] = []
+        self._complete = False
         nobody = AnonymousCredentials()
         env = rehearsal.env
         self.warehouse = bigquery.Client(PROJECT, nobody, client_options={"api_endpoint": env["BIGQUERY_ENDPOINT"]})
@@ -95,6 +96,13 @@ class World:
         self.warehouse.load_table_from_json(rows, f"{PROJECT}.lending.loans", job_config=config).result()
         text = "reader,loans,weather\nann,1,sun\nben,4,sun\n"
         self.storage.create_bucket(EXPORTS, location=LOCATION).blob("loans.csv").upload_from_string(text)
+
+    def complete(self) -> None:
+        """Deploy the clone as it is now, and see it work; once."""
+        if not self._complete:
+            self.rehearsal.deploy(print)
+            self.rehearse()
+        self._complete = True
 
     def grants(self) -> list[Resource]:
         """Every declared grant."""

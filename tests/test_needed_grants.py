@@ -58,12 +58,19 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, clone: Path, dice: random.Random) -> Iterator[World]:
-    """The program without one grant, deployed; `complete` puts it back."""
+    """The program without one grant, deployed; the clone has it again."""
     file, before = leave_out_one_grant(clone, dice)
     with rehearsed.deployed(tmp_path_factory.mktemp("world") / "folder", clone) as made:
         file.write_text(before)
         made.copy_dags(tmp_path_factory.mktemp("dags"))
         yield made
+
+
+@pytest.fixture(scope="module")
+def complete(world: World) -> World:
+    """The same with every grant, after a rehearsal that passed."""
+    world.complete()
+    return world
 
 
 def failed(world: World) -> tuple[str, list[dict[str, Any]]]:
@@ -101,42 +108,43 @@ def base(world: World, without: Resource) -> list[Resource]:
 
 @pytest.mark.end_to_end
 def test_a_program_without_one_of_its_grants_fails_and_names_it_and_with_it_passes(world: World) -> None:
-    """The first test of this module: `world` was deployed without the grant."""
+    """The first test of this module, before `complete`."""
     before = {grant.id for grant in world.grants()}
     said, told = failed(world)
     shown = printed(world)
-    world.rehearsal.deploy(print)
+    world.complete()
     added = [grant for grant in world.grants() if grant.id not in before]
     assert len(added) == 2, "one for each model"
     assert any(names(denial, grant) for denial in told for grant in added), f"{said}\n{told}"
     last = told[-1]
     assert all(word in shown for word in (last["member"].partition(":")[2], last["permission"], last["resource"]))
     assert added[0].properties["role"] in shown
-    world.rehearse()
 
 
 @pytest.mark.end_to_end
-def test_without_one_of_a_seeded_few_grants_the_rehearsal_fails_and_names_it(world: World, dice: random.Random) -> None:
-    for grant in dice.sample([g for g in world.grants() if g.properties["role"] != "roles/composer.worker"], FEW):
-        with world.without(grant, *base(world, grant)):
-            said, told = failed(world)
+def test_without_one_of_a_seeded_few_grants_the_rehearsal_fails_and_names_it(
+    complete: World, dice: random.Random
+) -> None:
+    for grant in dice.sample([g for g in complete.grants() if g.properties["role"] != "roles/composer.worker"], FEW):
+        with complete.without(grant, *base(complete, grant)):
+            said, told = failed(complete)
         assert any(names(denial, grant) for denial in told), f"{grant.id}: {said}\n{told}"
 
 
 @pytest.mark.end_to_end
-def test_without_the_role_that_composer_demands_no_dag_arrives(world: World, tmp_path: Path) -> None:
-    [grant] = [g for g in world.grants() if g.properties["role"] == "roles/composer.worker"]
-    before, began = len(world.denials()), rfc3339.now()
-    with world.without(grant), pytest.raises(Exception, match=r"storage\.objects\.list"):
-        world.copy_dags(tmp_path)
-    assert names(world.denials()[before:][-1], grant)
-    [told] = reader.denials(world.rehearsal.env, began)
+def test_without_the_role_that_composer_demands_no_dag_arrives(complete: World, tmp_path: Path) -> None:
+    [grant] = [g for g in complete.grants() if g.properties["role"] == "roles/composer.worker"]
+    before, began = len(complete.denials()), rfc3339.now()
+    with complete.without(grant), pytest.raises(Exception, match=r"storage\.objects\.list"):
+        complete.copy_dags(tmp_path)
+    assert names(complete.denials()[before:][-1], grant)
+    [told] = reader.denials(complete.rehearsal.env, began)
     assert "lacks storage.objects.list on projects/_/buckets/" in told, "a demo that fails ends with this line"
 
 
 @pytest.mark.end_to_end
-def test_training_cannot_write_predictions(world: World) -> None:
-    training = world.connect("reader-loans-train-local")
+def test_training_cannot_write_predictions(complete: World) -> None:
+    training = complete.connect("reader-loans-train-local")
     row = {"reader": "eve", "loans_expected": 1.0, "run_date": rehearsed.DATE}
     table, columns = f"{DATASET}.reader_loans", ", ".join(row)
     partition, as_it_is = f"{table}${rehearsed.DATE.replace('-', '')}", bigquery.LoadJobConfig(autodetect=True)
@@ -151,8 +159,8 @@ def test_training_cannot_write_predictions(world: World) -> None:
 
 
 @pytest.mark.end_to_end
-def test_application_cannot_write_versions_or_say_which_one_is_live(world: World) -> None:
-    bucket = world.connect("reader-loans-apply-local").storage.bucket(f"{PROJECT}-local-reader-loans-models")
+def test_application_cannot_write_versions_or_say_which_one_is_live(complete: World) -> None:
+    bucket = complete.connect("reader-loans-apply-local").storage.bucket(f"{PROJECT}-local-reader-loans-models")
     for name in ("versions/2023-02-07-0badcafe/manifest.json", "live.json"):
         with pytest.raises(Forbidden, match=r"storage\.objects\.create"):
             bucket.blob(name).upload_from_string("{}")
@@ -162,8 +170,8 @@ def test_application_cannot_write_versions_or_say_which_one_is_live(world: World
 
 @pytest.mark.end_to_end
 @pytest.mark.parametrize("role", ["train", "apply"])
-def test_the_accounts_of_one_model_reach_nothing_of_anothers(world: World, role: str) -> None:
-    other = world.connect(f"club-loans-{role}-local")
+def test_the_accounts_of_one_model_reach_nothing_of_anothers(complete: World, role: str) -> None:
+    other = complete.connect(f"club-loans-{role}-local")
     for bucket in ("models", "runs"):
         name = f"{PROJECT}-local-reader-loans-{bucket}"
         with pytest.raises(Forbidden, match=r"storage\.objects\.list"):
@@ -182,8 +190,8 @@ def test_the_accounts_of_one_model_reach_nothing_of_anothers(world: World, role:
 
 
 @pytest.mark.end_to_end
-def test_airflow_counts_predictions_and_reads_none_though_it_reaches_every_object(world: World) -> None:
-    airflow = world.connect("airflow-local")
+def test_airflow_counts_predictions_and_reads_none_though_it_reaches_every_object(complete: World) -> None:
+    airflow = complete.connect("airflow-local")
     assert airflow.bigquery.get_table(f"{DATASET}.reader_loans").num_rows, "the tests before this one applied the model"
     with pytest.raises(Forbidden, match=r"bigquery\.tables\.getData"):
         list(airflow.bigquery.list_rows(f"{DATASET}.reader_loans"))
@@ -198,33 +206,31 @@ def test_airflow_counts_predictions_and_reads_none_though_it_reaches_every_objec
 
 
 @pytest.mark.end_to_end
-def test_a_job_without_a_token_is_answered_401(world: World) -> None:
-    door = read_state(world.rehearsal.folder)["airflow_env"]["STORAGE_ENDPOINT"]
+def test_a_job_without_a_token_is_answered_401(complete: World) -> None:
+    door = read_state(complete.rehearsal.folder)["airflow_env"]["STORAGE_ENDPOINT"]
     address = f"{door}/storage/v1/b/{PROJECT}-local-reader-loans-models/o"
-    forged = world.connect("airflow-local").token.replace("airflow", "reader-loans-train")
+    forged = complete.connect("airflow-local").token.replace("airflow", "reader-loans-train")
     for headers in ({}, {"authorization": f"Bearer {forged}"}):
         assert httpx.get(address, headers=headers).status_code == 401
 
 
 @pytest.mark.soak
-def test_without_any_one_of_the_grants_the_rehearsal_fails_and_names_it(world: World) -> None:
-    world.rehearsal.deploy(print)
-    world.rehearse()
+def test_without_any_one_of_the_grants_the_rehearsal_fails_and_names_it(complete: World) -> None:
     unnoticed = {}
-    for grant in world.grants():
+    for grant in complete.grants():
         if grant.properties["role"] == "roles/composer.worker":
             continue  # as above
-        with world.without(grant, *base(world, grant)):
+        with complete.without(grant, *base(complete, grant)):
             try:
-                said, told = failed(world)
+                said, told = failed(complete)
             except pytest.fail.Exception:
                 unnoticed[grant.id] = "the rehearsal passed"
                 continue
         if not any(names(denial, grant) for denial in told):
             unnoticed[grant.id] = f"{said}\n{told}"
     assert not unnoticed
-    with world.without(*base(world, next(g for g in world.grants() if "objectViewer" in g.id))):
-        world.rehearse()  # an Airflow of somebody else's, with all that the program grants it
+    with complete.without(*base(complete, next(g for g in complete.grants() if "objectViewer" in g.id))):
+        complete.rehearse()  # an Airflow of somebody else's, with all that the program grants it
 
 
 def kind(grant: Recorded) -> str:
