@@ -2,7 +2,6 @@
 
 import tempfile
 import tomllib
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -66,7 +65,7 @@ def test_every_type_of_grant_that_can_be_declared_counts() -> None:
         ("!resource.name.endsWith('.json') && resource.type != 'x'", True),
         ("resource.name == 'other' || resource.name.startsWith('projects/_/')", True),
         ("resource.name == 'or' || (resource.name == '&&')", False),
-        (f"request.time < timestamp('{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}')", True),
+        ("request.time < timestamp('2100-01-01T00:00:00Z')", True),
         ('request.time < timestamp("2020-10-01T00:00:00.000Z")', False),
         ("request.time > 'yesterday'", False),
         ("true", True),
