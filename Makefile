@@ -18,7 +18,7 @@ stop: setup  ## stop what `make demo KEEP=1` left running
 test: setup lint  ## lint, types and every test (about ten minutes)
 	@.venv/bin/pytest -m "not soak" --durations=10
 
-soak: setup  ## the long proofs: each grant taken away in turn (ten minutes)
+soak: setup  ## the long proofs: each grant taken away in turn (about five minutes)
 	@HYPOTHESIS_PROFILE=soak .venv/bin/pytest -m soak --durations=10
 
 lint: setup  ## ruff and mypy
