@@ -16,13 +16,13 @@ stop: setup  ## stop what `make demo KEEP=1` left running
 	@.venv/bin/python -m local.demo --stop
 
 test: setup lint  ## lint, types and every test (about ten minutes)
-	@.venv/bin/pytest -m "not soak" --durations=10
+	@.venv/bin/python -m tools.docker_daemon .venv/bin/pytest -m "not soak" --durations=10
 
 soak: setup  ## the long proofs: each grant taken away in turn (about five minutes)
 	@HYPOTHESIS_PROFILE=soak .venv/bin/pytest -m soak --durations=10
 
-lint: setup  ## ruff and mypy
-	@ruff check . && ruff format --check . && mypy
+lint: setup  ## ruff, mypy and hadolint
+	@ruff check . && ruff format --check . && mypy && hadolint container/Dockerfile
 
 unit: setup  ## the tests that need no engine, no Airflow and no client (two to three minutes)
 	@.venv/bin/pytest
@@ -37,6 +37,6 @@ lock: setup  ## write the locks anew from pyproject.toml and each model's requir
 	@.venv/bin/python tools/lock.py
 
 clean:  ## remove what rehearsals left: state, logs, caches of the tools (not .venv)
-	@rm -rf .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .local .build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .PHONY: help setup demo stop test soak lint unit example-data bench lock clean

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from local import airflow, reader, server
+from local import airflow, jobs_mode, reader, server
 
 DEFAULT_FOLDER = ".local/cloud"
 DEFAULT_PROJECT = "local-project"
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], None] = args.run
     try:
         run(args)
-    except (server.FolderInUse, airflow.AirflowFailed, reader.ReadFailed) as error:
+    except (server.FolderInUse, jobs_mode.CannotRunContainers, airflow.AirflowFailed, reader.ReadFailed) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -50,6 +50,12 @@ def _parser() -> argparse.ArgumentParser:
         "--project", default=os.environ.get("GOOGLE_CLOUD_PROJECT", DEFAULT_PROJECT), help="(default: %(default)s)"
     )
     serving.add_argument("--port", type=_port, default=0, help="of the owner's door (default: a free one)")
+    serving.add_argument(
+        "--jobs",
+        choices=jobs_mode.MODES,
+        default=os.environ.get(jobs_mode.MODE, jobs_mode.MODES[0]),
+        help=f"how jobs run; also {jobs_mode.MODE} (default: %(default)s, containers where Docker can run them)",
+    )
     verb(
         "airflow", _airflow, "run Airflow on a local cloud until SIGTERM", "python -m local airflow --folder /tmp/cloud"
     )
@@ -69,10 +75,12 @@ def _serve(args: argparse.Namespace) -> None:
     folder = args.folder.resolve()
 
     def announce(env: dict[str, str]) -> None:
-        print(json.dumps({"env": env}), flush=True)
+        print(f"jobs run as {runtime.description}", file=sys.stderr, flush=True)
+        print(json.dumps({"env": env, "jobs": runtime.description}), flush=True)
 
     with server.claim(folder):
-        asyncio.run(server.serve(folder, args.project, args.port, announce))
+        runtime = jobs_mode.choose(args.jobs, folder)
+        asyncio.run(server.serve(folder, args.project, args.port, runtime, announce))
 
 
 def _airflow(args: argparse.Namespace) -> None:

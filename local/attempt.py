@@ -4,6 +4,7 @@ Does not own retries, counts or records (executions.py), or what a line of outpu
 """
 
 import contextlib
+import json
 import os
 import selectors
 import subprocess
@@ -50,16 +51,25 @@ class Attempt:
         argv: the program and its arguments.
         env: its whole environment.
         folder: its working directory.
-        timeout_seconds: from now on.
+        timeout_seconds: from now on; None for no limit.
         sink: gets whole lines, from the thread that calls `wait`.
+        after: a command to run at the very end, however that comes.
     """
 
     def __init__(
-        self, argv: Sequence[str], *, env: Mapping[str, str], folder: Path, timeout_seconds: float, sink: Sink
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        folder: Path,
+        timeout_seconds: float | None,
+        sink: Sink,
+        after: Sequence[str] = (),
     ) -> None:
         status_read, status_write = os.pipe()
         self._status = os.fdopen(status_read, "rb", buffering=0)
         launch = [sys.executable, "-I", "-S", str(LAUNCHER), str(status_write), str(GRACE_SECONDS)]
+        launch += ["--after", json.dumps(list(after))] if after else []
         try:
             self._process = subprocess.Popen(
                 [*launch, *argv],
@@ -74,7 +84,7 @@ class Attempt:
             )
         finally:
             os.close(status_write)
-        self._deadline = time.monotonic() + timeout_seconds
+        self._deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         self._lines = {name: _Lines(name, sink) for name in OUTPUTS}
         self._timed_out = False
         self._lock = threading.Lock()
@@ -116,7 +126,7 @@ class Attempt:
 
     def _rest(self) -> float | None:
         """Seconds to the time limit, which is enforced here; None once it was."""
-        if self._timed_out:
+        if self._timed_out or self._deadline is None:
             return None
         rest = self._deadline - time.monotonic()
         if rest > 0:

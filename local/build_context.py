@@ -1,4 +1,4 @@
-"""Which files of a repository go into an image: the build context after its .dockerignore, and the hash of it.
+"""Which files of a repository go into an image: the build context after .dockerignore, and the hash of it.
 
 Does not own what an image is (images.py).
 """
@@ -8,31 +8,30 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
-
-# What the Dockerfile copies; `service/models/` but for one model stays outside.
-FOLDERS = ("service", "container")
-MODELS = PurePosixPath("service/models")
-# Never part of an image, whatever .dockerignore says.
-NEVER = ("**/__pycache__", "**/*.pyc", "**/tests")
 
 
 @dataclass(frozen=True)
 class Rule:
     """One line of .dockerignore; the last rule that matches a path or one of its folders decides."""
 
-    pattern: re.Pattern[str]
+    text: str
     keeps: bool
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """The rule as an expression for a whole path."""
+        return _pattern(self.text)
 
     def matches(self, path: PurePosixPath) -> bool:
         """Whether the rule names the path or a folder above it."""
         return any(self.pattern.fullmatch(str(part)) for part in (path, *path.parents) if part.name)
 
 
-def files(context: Path, model: str) -> list[PurePosixPath]:
-    """The files of one model's image, relative to the context, sorted. Symbolic links count as files."""
-    rules = _rules(context)
-    return sorted(path for path in _walk(context) if _belongs(path, model) and not _ignored(path, rules))
+def files(context: Path, dockerfile: Path | None) -> list[PurePosixPath]:
+    """What Docker would see of a context: its files, relative to it, sorted. Symbolic links count as files."""
+    return sorted(_walk(context, PurePosixPath(), _rules(context, dockerfile)))
 
 
 def digest(context: Path, paths: list[PurePosixPath], build_args: Mapping[str, str]) -> str:
@@ -48,18 +47,15 @@ def digest(context: Path, paths: list[PurePosixPath], build_args: Mapping[str, s
     return whole.hexdigest()
 
 
-def _walk(context: Path) -> Iterator[PurePosixPath]:
-    for top in FOLDERS:
-        for folder, folders, names in os.walk(context / top):
-            links = [name for name in folders if Path(folder, name).is_symlink()]
-            for name in (*names, *links):
-                yield PurePosixPath(Path(folder, name).relative_to(context))
-
-
-def _belongs(path: PurePosixPath, model: str) -> bool:
-    """Another model's folder is not part of this model's image."""
-    inside = path.is_relative_to(MODELS) and len(path.parts) > len(MODELS.parts) + 1
-    return not inside or path.parts[len(MODELS.parts)] == model
+def _walk(context: Path, folder: PurePosixPath, rules: list[Rule]) -> Iterator[PurePosixPath]:
+    for entry in os.scandir(context / folder):
+        path = folder / entry.name
+        ignored = _ignored(path, rules)
+        if not entry.is_dir(follow_symlinks=False):
+            if not ignored:
+                yield path
+        elif not ignored or any(rule.keeps and rule.text.startswith(f"{path}/") for rule in rules):
+            yield from _walk(context, path, rules)
 
 
 def _ignored(path: PurePosixPath, rules: list[Rule]) -> bool:
@@ -67,11 +63,13 @@ def _ignored(path: PurePosixPath, rules: list[Rule]) -> bool:
     return decisive is not None and not decisive.keeps
 
 
-def _rules(context: Path) -> list[Rule]:
-    file = context / ".dockerignore"
+def _rules(context: Path, dockerfile: Path | None) -> list[Rule]:
+    """Of the ignore file beside the Dockerfile, if it has one of its own, else of the context's."""
+    own = dockerfile.with_name(f"{dockerfile.name}.dockerignore") if dockerfile else None
+    file = own if own and own.exists() else context / ".dockerignore"
     lines = [line.strip() for line in file.read_text().splitlines()] if file.exists() else []
     wanted = [line for line in lines if line and not line.startswith("#")]
-    return [Rule(_pattern(line.removeprefix("!")), line.startswith("!")) for line in (*wanted, *NEVER)]
+    return [Rule(line.removeprefix("!").strip("/"), line.startswith("!")) for line in wanted]
 
 
 def _pattern(text: str) -> re.Pattern[str]:

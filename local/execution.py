@@ -4,7 +4,7 @@ Does not own how one process runs (attempt.py), or executions that have ended (e
 """
 
 import logging
-import os
+import secrets
 import shutil
 import signal
 import threading
@@ -14,20 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import images, job_spec, processes, rfc3339, strays
+from local import job_spec, rfc3339, strays
 from local.attempt import Attempt, Ending
-from local.images import LocalImage
 from local.job_output import TaskLog
 from local.logging import Logs
 from local.metadata import reported
 from local.run_store import EXECUTION, Resource, RunStore
+from local.runtime import Runtime, Task
 from local.wire import CloudError
 
 log = logging.getLogger("local")
 
 TASKS_AT_ONCE = 16  # where the job sets no parallelism: what a laptop bears
-# Of the person's environment a task gets its language, and (in PATH) its programs; of their time zone nothing.
-KEPT = ("LANG", "LC_ALL", "LC_CTYPE")
 SUCCEEDED, FAILED, RECONCILING = "CONDITION_SUCCEEDED", "CONDITION_FAILED", "CONDITION_RECONCILING"
 
 
@@ -38,7 +36,7 @@ class Platform:
     Attributes:
         folder: of the local cloud.
         scratch: home directories of tasks, removed when they end.
-        images: of `images.build`.
+        runtime: how tasks start.
         env_for: the environment of a reported service account.
     """
 
@@ -46,7 +44,7 @@ class Platform:
     logs: Logs
     folder: Path
     scratch: Path
-    images: Path
+    runtime: Runtime
     env_for: Callable[[str], dict[str, str]]
 
 
@@ -103,9 +101,8 @@ class RunningExecution:
             self._ended()
 
     def _run_tasks(self) -> None:
-        container = self._task["containers"][0]
         try:
-            image = images.command(self._platform.images, container["image"])
+            self._platform.runtime.prepare(self._task["containers"][0]["image"])
         except CloudError as error:
             self._log(0, 0).system(error.message, "ERROR")
             self.stop(Stop(error.message))
@@ -114,15 +111,15 @@ class RunningExecution:
         count = self._record["taskCount"]
         at_once = min(self._record.get("parallelism") or TASKS_AT_ONCE, count)
         with ThreadPoolExecutor(at_once, thread_name_prefix=self._id) as pool:
-            list(pool.map(lambda index: self._run_task(image, index), range(count)))
+            list(pool.map(lambda index: self._run_task(index), range(count)))
 
-    def _run_task(self, image: LocalImage, index: int) -> None:
+    def _run_task(self, index: int) -> None:
         if self._stop:
             return
         self._count(runningCount=1)
         succeeded, fault = False, ""
         for number in range(self._task["maxRetries"] + 1):
-            ending = self._attempt(image, index, number) if not self._stop else None
+            ending = self._attempt(index, number) if not self._stop else None
             if ending is None:
                 break
             if succeeded := ending.succeeded:
@@ -141,18 +138,25 @@ class RunningExecution:
             message = f"Task {self._id}-task{index} failed with message: {fault}"
             self.stop(Stop(message, "NON_ZERO_EXIT_CODE"))
 
-    def _attempt(self, image: LocalImage, index: int, number: int) -> Ending | None:
+    def _attempt(self, index: int, number: int) -> Ending | None:
         """Run a task once; None when the execution was stopped before."""
         home = self._platform.scratch / self._id / f"{index}-{number}"
-        env = self._environment(image, index, number, home)
+        task = Task(
+            container=self._task["containers"][0],
+            name=f"{self._id}-{index}-{number}-{secrets.token_hex(4)}",
+            home=home,
+            environment=self._environment(index, number),
+        )
         with self._lock:
             if self._stop:
                 return None
-            (home / "tmp").mkdir(parents=True)
+            home.mkdir(parents=True)
+            program = self._platform.runtime.program(task)
             attempt = Attempt(
-                self._command(image),
-                env=env,
-                folder=image.workdir,
+                program.argv,
+                env=program.env,
+                folder=program.folder,
+                after=program.after,
                 timeout_seconds=job_spec.seconds(self._task["timeout"], "timeout"),
                 sink=self._log(index, number).lines,
             )
@@ -163,16 +167,12 @@ class RunningExecution:
             with self._lock:
                 self._attempts.discard(attempt)
         if ending.lost:
-            mine = {name: env[name] for name in (strays.EXECUTION, "CLOUD_RUN_TASK_INDEX")}
-            strays.end(self._platform.folder, mine)
+            mine = {name: task.environment[name] for name in (strays.EXECUTION, "CLOUD_RUN_TASK_INDEX")}
+            self._platform.runtime.end_strays(mine)
         shutil.rmtree(home, ignore_errors=True)  # what a task made unremovable costs space, no more
         return ending
 
-    def _command(self, image: LocalImage) -> list[str]:
-        container = self._task["containers"][0]
-        return [*(container.get("command") or image.argv), *(container.get("args") or [])]
-
-    def _environment(self, image: LocalImage, index: int, number: int, home: Path) -> dict[str, str]:
+    def _environment(self, index: int, number: int) -> dict[str, str]:
         declared = {v["name"]: v["value"] for v in self._task["containers"][0]["env"]}
         given = self._platform.env_for(reported(self._account()))
         # The cloud's own project is a default; where a job declares one, its tables are there.
@@ -183,13 +183,8 @@ class RunningExecution:
             "CLOUD_RUN_TASK_INDEX": str(index),
             "CLOUD_RUN_TASK_COUNT": str(self._record["taskCount"]),
             "CLOUD_RUN_TASK_ATTEMPT": str(number),
-            "HOME": str(home),
-            "TMPDIR": str(home / "tmp"),
-            "TZ": "UTC",  # as in a container: a date that depends on the laptop's zone shows here
-            strays.FOLDER: str(self._platform.folder),
         }
-        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-        return processes.marked(self._platform.folder, {**kept, **image.env, **declared, **given, **platform})
+        return {**declared, **given, **platform}
 
     def _account(self) -> str:
         """The declared service account; else the project's default one, which has no token here unless declared."""

@@ -6,7 +6,7 @@ import string
 import threading
 import uuid
 
-from local import rfc3339, strays
+from local import rfc3339
 from local.execution import RECONCILING, Platform, RunningExecution, Stop, condition, finish
 from local.job_output import TaskLog
 from local.run_store import EXECUTION, Resource
@@ -96,7 +96,7 @@ class Executions:
         platform = self._platform
         left = [record for _, record in platform.store.of(EXECUTION, "-") if "completionTime" not in record]
         if left:
-            strays.end(platform.folder)
+            platform.runtime.end_strays({})
         shutil.rmtree(platform.scratch, ignore_errors=True)
         for record in left:
             platform.store.change(EXECUTION, record["name"], lambda found: finish(found, ENDED_WITH_THE_CLOUD))

@@ -14,10 +14,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from local import build_context, environments
+from local import build_context, environments, processes, strays
+from local.runtime import Program, Task
 from local.wire import CloudError
 
 SERVICE_LOCK = PurePosixPath("container/requirements.txt")
+MODELS = PurePosixPath("service/models")
+# Of the person's environment a task gets its language, and (in PATH) its programs; of their time zone nothing.
+KEPT = ("LANG", "LC_ALL", "LC_CTYPE")
 ENTRYPOINT = ("-m", "service")  # after the interpreter: what the Dockerfile's ENTRYPOINT says
 _REFERENCE = re.compile(r".+@sha256:([0-9a-f]{64})")
 
@@ -32,6 +36,65 @@ class LocalImage:
     argv: tuple[str, ...]
     env: Mapping[str, str]
     workdir: Path
+
+
+class Processes:
+    """Tasks as processes of this machine, in the environments of their image's locks.
+
+    Args:
+        folder: of the local cloud.
+        description: processes, and why.
+    """
+
+    def __init__(self, folder: Path, description: str) -> None:
+        self._folder, self._images, self.description = folder, folder / "images", description
+
+    def build(self, *, context: Path, dockerfile: Path, build_args: Mapping[str, str], tag: str) -> str:
+        """Make a snapshot; its name is its content, whatever the tag."""
+        return build(self._images, context=context, dockerfile=dockerfile, build_args=build_args)
+
+    def has(self, reference: str) -> bool:
+        """Whether the snapshot is there."""
+        return (self._images / digest_of(reference)).is_dir()
+
+    def remove(self, reference: str) -> None:
+        """Remove the snapshot."""
+        shutil.rmtree(self._images / digest_of(reference), ignore_errors=True)
+
+    def clear(self) -> None:
+        """Remove every snapshot."""
+        for snapshot in self._images.glob("[0-9a-f]*/image.json"):
+            shutil.rmtree(snapshot.parent)
+
+    def prepare(self, reference: str) -> None:
+        """Make sure that its environments are there, too."""
+        command(self._images, reference)
+
+    def program(self, task: Task) -> Program:
+        """The entrypoint, with an environment that holds what an image's would."""
+        image = command(self._images, task.container["image"])
+        own = {
+            "HOME": str(task.home),
+            "TMPDIR": str(task.home / "tmp"),
+            "TZ": "UTC",  # as in a container: a date that depends on the laptop's zone shows here
+            strays.FOLDER: str(self._folder),
+        }
+        (task.home / "tmp").mkdir(exist_ok=True)
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        env = processes.marked(self._folder, {**kept, **image.env, **task.environment, **own})
+        argv = [*(task.container.get("command") or image.argv), *(task.container.get("args") or [])]
+        return Program(argv, env, image.workdir)
+
+    def end_strays(self, wanted: Mapping[str, str]) -> None:
+        """Kill processes by their environment."""
+        strays.end(self._folder, wanted)
+
+    def environment(self) -> dict[str, str]:
+        """Nothing: images are folders."""
+        return {}
+
+    def close(self) -> None:
+        """Nothing was started."""
 
 
 def build(images: Path, *, context: Path, dockerfile: Path | None, build_args: Mapping[str, str]) -> str:
@@ -50,16 +113,17 @@ def build(images: Path, *, context: Path, dockerfile: Path | None, build_args: M
         CloudError: 400 when the context has no such model, or an environment cannot be built.
     """
     model = build_args.get("MODEL", "")
-    if not model or "/" in model or not (context / build_context.MODELS / model).is_dir():
-        place = str(context / build_context.MODELS / model)
+    if not model or "/" in model or not (context / MODELS / model).is_dir():
+        place = str(context / MODELS / model)
         raise CloudError(400, "invalidBuild", f"Build argument MODEL={model!r} names no folder: there is no {place!r}")
     recipe = dict(build_args) | ({"Dockerfile": dockerfile.read_text()} if dockerfile and dockerfile.is_file() else {})
-    name = build_context.digest(context, build_context.files(context, model), recipe)
+    paths = build_context.files(context, dockerfile)
+    name = build_context.digest(context, paths, recipe)
     _ensure_environments(context, model)
     images.mkdir(parents=True, exist_ok=True)
     with _locked(images):
         if not (images / name).exists():
-            _snapshot(images, name, context, model, recipe)
+            _snapshot(images, name, context, paths, model, recipe)
     return f"sha256:{name}"
 
 
@@ -110,7 +174,7 @@ def _ensure_environments(context: Path, model: str) -> None:
 
 
 def _model_lock(model: str) -> PurePosixPath:
-    return build_context.MODELS / model / "requirements.txt"
+    return MODELS / model / "requirements.txt"
 
 
 def _environment(lock: Path, reference: str) -> Path:
@@ -121,12 +185,14 @@ def _environment(lock: Path, reference: str) -> Path:
     return python
 
 
-def _snapshot(images: Path, name: str, context: Path, model: str, recipe: Mapping[str, str]) -> None:
+def _snapshot(
+    images: Path, name: str, context: Path, paths: list[PurePosixPath], model: str, recipe: Mapping[str, str]
+) -> None:
     """Copy aside, then rename: an image that exists is complete, and holds what its name says."""
     for left in images.glob(".new-*"):
         shutil.rmtree(left)  # of a killed build; we hold the lock
     aside = Path(tempfile.mkdtemp(prefix=".new-", dir=images))
-    for path in (paths := build_context.files(context, model)):
+    for path in paths:
         target = aside / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(context / path, target, follow_symlinks=False)

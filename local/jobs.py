@@ -15,6 +15,7 @@ from local.executions import Executions
 from local.logging import Logs
 from local.operations import Operations
 from local.run_store import EXECUTION, JOB, Resource, RunStore
+from local.runtime import Runtime
 from local.wire import Answer, Call, CloudError, Method
 
 PAGE_SIZE = 100
@@ -24,19 +25,19 @@ _EXECUTIONS = _JOBS + "/{job}/executions"
 
 
 class CloudRun:
-    """Jobs that the Pulumi program declared, and their executions as processes.
+    """Jobs that the Pulumi program declared, and their executions.
 
     Args:
         folder: holds their records; its parent is the local cloud's folder.
         logs: get what tasks write.
-        images: the folder of `images.build`.
+        runtime: how images are built and tasks run.
         env_for: the environment of a reported service account.
     """
 
-    def __init__(self, folder: Path, logs: Logs, *, images: Path, env_for: Callable[[str], dict[str, str]]) -> None:
+    def __init__(self, folder: Path, logs: Logs, *, runtime: Runtime, env_for: Callable[[str], dict[str, str]]) -> None:
         self._store = RunStore(folder)
         self._logs = logs
-        self._executions = Executions(Platform(self._store, logs, folder.parent, folder / "scratch", images, env_for))
+        self._executions = Executions(Platform(self._store, logs, folder.parent, folder / "scratch", runtime, env_for))
         self._operations = Operations(self._store)
 
     def methods(self) -> list[Method]:

@@ -1,6 +1,8 @@
 """Runs one task's program and leaves nothing of it behind, even when the local cloud is killed.
 
-A program between the local cloud and the task: `python -I -S launcher.py STATUS_FD GRACE_SECONDS PROGRAM ...`.
+A program between the local cloud and the task:
+`python -I -S launcher.py STATUS_FD GRACE_SECONDS [--after JSON_LIST] PROGRAM ...`. The command after `--after` is run
+at the very end, however that comes: for what the program may leave that is no process below it, such as a container.
 Standard input is a pipe from the local cloud: a byte on it, or SIGTERM, means "end the task politely"; its end means
 that the local cloud is gone, so all dies at once. How the program ended is written to STATUS_FD: `exit 3`, `signal 9`.
 Standard library only, since it runs without the environment's packages.
@@ -8,9 +10,11 @@ Standard library only, since it runs without the environment's packages.
 
 import contextlib
 import ctypes
+import json
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -24,12 +28,18 @@ LINUX = sys.platform == "linux"
 def main() -> int:
     """Run until the program has ended and no process of it is left."""
     status_fd, grace_seconds, command = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
+    after: list[str] = []
+    if command[0] == "--after":
+        after, command = json.loads(command[1]), command[2:]
     os.set_inheritable(status_fd, False)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)  # orphans become children of this process, so that none escapes
     wake = _wake_on_signals()
     child = _start(command)
     status = _wait(child, wake, grace_seconds)
     _end_the_rest(child)
+    if after:
+        quiet = subprocess.DEVNULL
+        subprocess.run(after, stdin=quiet, stdout=quiet, stderr=quiet, check=False)
     with contextlib.suppress(BrokenPipeError):  # the local cloud is gone
         os.write(status_fd, status.encode())
     return 0

@@ -23,10 +23,26 @@ _OPTIONS = {
 }
 
 
+def options(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the person told pip, by option; a list is separated by white space."""
+    return {**_from_files(environ), **_from_variables(environ)}
+
+
+def conf(options: Mapping[str, str], *, cert: str | None) -> str:
+    """A pip.conf of the same for another machine or a container: without folders, which that one does not have.
+
+    Args:
+        cert: the bundle of certificates there.
+    """
+    links = " ".join(link for link in options.get("find-links", "").split() if "://" in link)
+    wanted = {**options, "find-links": links, "cert": cert or ""}
+    return "[global]\n" + "".join(f"{name} = {value.strip()}\n" for name, value in wanted.items() if value.strip())
+
+
 def uv_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """What to add to an environment so that uv behaves as pip would. Variables of uv's own that are set win."""
     found: dict[str, str] = {}
-    for option, value in {**_from_files(environ), **_from_variables(environ)}.items():
+    for option, value in options(environ).items():
         name, separator = _OPTIONS[option]
         found[name] = separator.join(value.split()) if separator else value.strip()
     return {name: value for name, value in found.items() if value and name not in environ}

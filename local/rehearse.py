@@ -86,8 +86,9 @@ class Rehearsal:
         env = {**os.environ, "PATH": own_programs}
         # Said explicitly: the person's shell may name another project.
         command = self._local("serve", "--project", stack["config"]["gcp:project"])
-        self.env = {**env, **json.loads(self.programs.start("cloud", command, env))["env"]}
-        say(f"answers at {self.env['STORAGE_ENDPOINT']}")
+        ready = json.loads(self.programs.start("cloud", command, env))
+        self.env = {**env, **ready["env"]}
+        say(f"answers at {self.env['STORAGE_ENDPOINT']}; jobs run as {ready['jobs']}")
 
     def start_airflow(self, say: Say) -> None:
         """Start Airflow; its DAGs appear when the stack has uploaded them."""

@@ -24,6 +24,7 @@ from local.jobs import CloudRun
 from local.logging import Logs
 from local.metadata import AIRFLOW, OWNER, Metadata
 from local.provider import serve_provider
+from local.runtime import Runtime
 from local.storage import Storage
 from local.warehouse import Warehouse
 from local.wire import Door
@@ -39,8 +40,8 @@ class FolderInUse(Exception):
 class LocalCloud:
     """All services over one folder. Everything that must survive a kill is on disk below it."""
 
-    def __init__(self, folder: Path, project: str) -> None:
-        self.folder, self.project = folder, project
+    def __init__(self, folder: Path, project: str, runtime: Runtime) -> None:
+        self.folder, self.project, self.runtime = folder, project, runtime
         self.declared = Declared(folder / "declared")
         self.metadata = Metadata(folder / "metadata", project, self.declared)
         self.logs = Logs(folder / "logging")
@@ -48,7 +49,7 @@ class LocalCloud:
         self.iam = Authority(self.declared, project, self.logs.write)
         self.warehouse = Warehouse(folder / "warehouse", self.storage, self.iam)
         self.gate = Gate(self.iam, self.storage, self.warehouse)
-        self.runs = CloudRun(folder / "run", self.logs, images=folder / "images", env_for=self.env_for)
+        self.runs = CloudRun(folder / "run", self.logs, runtime=runtime, env_for=self.env_for)
         self.guard = Guard(folder / "egress.log")
         self.owners_port = self.jobs_port = 0
 
@@ -65,6 +66,7 @@ class LocalCloud:
             "STORAGE_EMULATOR_HOST": door,
             "BIGQUERY_EMULATOR_HOST": door,
             **dict.fromkeys(ENDPOINTS, door),
+            **self.runtime.environment(),
             **self._identity_env(self.owners_port, OWNER),
         }
 
@@ -93,6 +95,7 @@ class LocalCloud:
     def close(self) -> None:
         """End running jobs and close every file."""
         self.runs.close()
+        self.runtime.close()
         for part in (self.warehouse, self.storage, self.logs, self.declared):
             part.close()
 
@@ -121,14 +124,15 @@ def claim(folder: Path) -> Iterator[IO[str]]:
         yield lock
 
 
-async def serve(folder: Path, project: str, port: int, announce: Any) -> None:
+async def serve(folder: Path, project: str, port: int, runtime: Runtime, announce: Any) -> None:
     """Run until SIGTERM or SIGINT.
 
     Args:
         port: of the owner's door; 0 lets the system choose.
+        runtime: how jobs run; closed at the end.
         announce: called once, when everything answers, with the environment of the owner.
     """
-    cloud = LocalCloud(folder, project)
+    cloud = LocalCloud(folder, project, runtime)
     owners, jobs = _listen(port), _listen(0)
     cloud.owners_port, cloud.jobs_port = owners.getsockname()[1], jobs.getsockname()[1]
     await cloud.guard.start()

@@ -15,8 +15,10 @@ from hypothesis import settings
 from local import server
 
 ROOT = Path(__file__).parent.parent
+# Whatever Docker this machine has: tests that want containers ask for them (tests/local/test_containers.py).
+os.environ["LOCAL_JOBS"] = "processes"
 # Whole processes per test, the longest first, so that no worker waits for another's at the end.
-LONGEST_FIRST = ("end_to_end", "airflow", "engine", "client")
+LONGEST_FIRST = ("end_to_end", "docker", "airflow", "engine", "client")
 
 # The same cases every time: what fails here fails again. `make soak` looks for new ones.
 settings.register_profile("test", max_examples=60, deadline=None, derandomize=True)

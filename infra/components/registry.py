@@ -5,10 +5,11 @@ Does not own what is in an image (container/Dockerfile) or the right to pull: in
 
 from dataclasses import dataclass
 
+import build_recipe
 import pulumi
 import pulumi_docker_build as docker_build
 import pulumi_gcp as gcp
-from settings import StackSettings
+from settings import ROOT, StackSettings
 
 from service.spec import ModelSpec
 
@@ -99,7 +100,8 @@ class ModelImage(pulumi.ComponentResource):
             name,
             # Paths are compared as text, so a relative one does not differ between two clones. Pulumi runs in infra/.
             context=docker_build.BuildContextArgs(location=".."),
-            dockerfile=docker_build.DockerfileArgs(location="../container/Dockerfile"),
+            # container/Dockerfile, with an ignore file that keeps other models out (docs/decisions/0010-containers.md).
+            dockerfile=docker_build.DockerfileArgs(location=f"../{build_recipe.written(ROOT, args.model.name)}"),
             build_args={"MODEL": args.model.name},
             platforms=[docker_build.Platform.LINUX_AMD64],  # Cloud Run's; an Apple laptop would build its own
             # One tag that moves: a tag per commit or day would rebuild an image whose content did not change.

@@ -1,7 +1,6 @@
 """All resource types and functions that the provider answers."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from local.declared import Declared
@@ -19,6 +18,7 @@ from local.provider.object_kind import BucketObject
 from local.provider.rest import Rest
 from local.provider.values import Properties
 from local.provider.warehouse_kinds import Dataset, Table
+from local.runtime import Runtime
 from local.wire import CloudError
 
 Function = Callable[[Mapping[str, Any], Scope], Properties]
@@ -27,12 +27,12 @@ Function = Callable[[Mapping[str, Any], Scope], Properties]
 class Catalog:
     """Finds a resource type or a function by its token."""
 
-    def __init__(self, declared: Declared, rest: Rest, images: Path, issue_token: Callable[[], str]) -> None:
+    def __init__(self, declared: Declared, rest: Rest, runtime: Runtime, issue_token: Callable[[], str]) -> None:
         kinds: list[Kind] = [
             *(kind(declared) for kind in (Service, Account, LogMetric, AlertPolicy, NotificationChannel)),
             *(kind(declared, rest) for kind in (Bucket, BucketObject, Dataset, Table, Job, Environment)),
             *(Grant(declared, rest, token) for token in TARGETS),
-            *(kind(declared, images) for kind in (Repository, Image)),
+            *(kind(declared, runtime) for kind in (Repository, Image)),
         ]
         self._kinds = {kind.type: kind for kind in kinds}
         self._issue_token = issue_token

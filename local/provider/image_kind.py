@@ -3,26 +3,28 @@
 Does not own what is in an image (local/images.py, local/build_context.py).
 """
 
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from local import build_context, images
+from local import build_context
 from local.declared import Declared
 from local.provider.changes import Change
 from local.provider.declared_kind import DeclaredKind, now
 from local.provider.kind import Kind, Scope, State
 from local.provider.schemas import Fault
 from local.provider.values import Properties, known, plain
+from local.runtime import Runtime
 from local.wire import CloudError
+
+UNTAGGED = "image:latest"  # Docker's name for what has none
 
 
 class Repository(DeclaredKind):
     """An image registry.
 
     Args:
-        folder: of all images.
+        runtime: has the images.
     """
 
     type = "gcp:artifactregistry/repository:Repository"
@@ -32,9 +34,9 @@ class Repository(DeclaredKind):
     remade = ("updateTime",)
     forms = (("repositoryId", r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"),)
 
-    def __init__(self, declared: Declared, folder: Path) -> None:
+    def __init__(self, declared: Declared, runtime: Runtime) -> None:
         super().__init__(declared)
-        self.folder = folder
+        self.runtime = runtime
         registry = "{location}-docker.pkg.dev/{project}/{repositoryId}"
         self.computed = {"name": "{repositoryId}", "registryUri": registry, "createTime": now, "updateTime": now}
 
@@ -46,23 +48,22 @@ class Repository(DeclaredKind):
         for image in gone:
             self.declared.remove(Image.type, image.id)
         if gone and len(gone) == len(declared):
-            for snapshot in self.folder.glob("[0-9a-f]*/image.json"):
-                shutil.rmtree(snapshot.parent)
+            self.runtime.clear()
 
 
 class Image(Kind):
     """An image built from a context on this machine.
 
     Args:
-        folder: of all images.
+        runtime: has the images.
     """
 
     type = "docker-build:index:Image"
     remade = ("contextHash", "digest", "ref")
 
-    def __init__(self, declared: Declared, folder: Path) -> None:
+    def __init__(self, declared: Declared, runtime: Runtime) -> None:
         super().__init__(declared)
-        self.folder = folder
+        self.runtime = runtime
 
     def faults(self, inputs: Mapping[str, Any]) -> Iterator[Fault]:
         """A context on this machine, and a Dockerfile in a file."""
@@ -85,6 +86,8 @@ class Image(Kind):
             context, dockerfile = _paths(inputs, scope)
             if _hash(context, dockerfile, _arguments(inputs)) != outputs.get("contextHash"):
                 changes.append(Change("contextHash", "update"))
+            elif not self.runtime.has(_reference(outputs)):  # such as one built before jobs ran the other way
+                changes.append(Change("digest", "update"))
         return changes
 
     def create(self, inputs: Properties, scope: Scope) -> State:
@@ -94,8 +97,7 @@ class Image(Kind):
 
     def read(self, id: str, inputs: Properties, outputs: Properties, scope: Scope) -> tuple[Properties, State] | None:
         """An image is what it was, or it is gone."""
-        digest = outputs.get("digest", id)
-        return (inputs, State(id, outputs)) if self._place(digest).is_dir() else None
+        return (inputs, State(id, outputs)) if self.runtime.has(_reference(outputs)) else None
 
     def update(self, id: str, old: Properties, inputs: Properties, outputs: Properties, scope: Scope) -> Properties:
         """Build again."""
@@ -105,20 +107,25 @@ class Image(Kind):
         """Remove the image, unless another declared one is the same."""
         digest = outputs.get("digest", id)
         owners = [image for image in self.declared.of_type(self.type) if image.properties.get("digest") == digest]
-        if len(owners) <= 1 and self._place(digest).is_dir():
-            shutil.rmtree(self._place(digest))
+        if len(owners) <= 1:
+            self.runtime.remove(_reference(outputs))
 
     def _build(self, inputs: Properties, scope: Scope) -> Properties:
         context, dockerfile = _paths(inputs, scope)
         arguments = _arguments(inputs)
         before = _hash(context, dockerfile, arguments)
-        digest = images.build(self.folder, context=context, dockerfile=dockerfile, build_args=arguments)
         tags = inputs.get("tags") or []
-        ref = f"{tags[0]}@{digest}" if tags else digest
-        return {**inputs, "contextHash": before, "digest": digest, "ref": ref}
+        digest = self.runtime.build(
+            context=context, dockerfile=dockerfile, build_args=arguments, tag=tags[0] if tags else UNTAGGED
+        )
+        scope.say(f"Built {digest}. Jobs run as {self.runtime.description}.")
+        return {**inputs, "contextHash": before, "digest": digest, "ref": f"{tags[0]}@{digest}" if tags else digest}
 
-    def _place(self, digest: str) -> Path:
-        return self.folder / str(digest).removeprefix("sha256:")
+
+def _reference(outputs: Mapping[str, Any]) -> str:
+    """An image as a job names it: by its digest, without a tag."""
+    tag = (outputs.get("tags") or [UNTAGGED])[0]
+    return f"{tag.rpartition(':')[0]}@{outputs['digest']}"
 
 
 def _paths(inputs: Mapping[str, Any], scope: Scope) -> tuple[Path, Path]:
@@ -137,7 +144,7 @@ def _arguments(inputs: Mapping[str, Any]) -> dict[str, str]:
 
 def _hash(context: Path, dockerfile: Path, arguments: Mapping[str, str]) -> str:
     recipe = {**arguments, "Dockerfile": dockerfile.read_text()}
-    return build_context.digest(context, build_context.files(context, arguments.get("MODEL", "")), recipe)
+    return build_context.digest(context, build_context.files(context, dockerfile), recipe)
 
 
 def _without_password(registry: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Scope:
     labels: Mapping[str, str]  # of the provider: put on every resource that has labels
     deletion_policy: str
     program: Callable[[], Path]  # finds the folder of the running program
+    say: Callable[[str], None]  # shows a person a line beside the resource
 
     def path(self, given: str) -> Path:
         """A path as the program means it: a relative one starts in the program's folder."""

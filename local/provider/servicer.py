@@ -12,11 +12,12 @@ import json
 import logging
 import secrets
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]  # ships no types
 from google.protobuf import empty_pb2  # type: ignore[import-untyped]  # ships no types
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from local.provider import program, schemas
 from local.provider.catalog import Catalog
@@ -52,6 +53,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self._project = project
         # Every provider instance of a program has a connection of its own, and later calls name no instance.
         self._scopes: dict[str, Scope] = {}
+        self._engines: dict[str, str] = {}
 
     def GetPluginInfo(self, request: Any, context: Any) -> plugin_pb2.PluginInfo:
         """The version of the plugin that this provider stands in for."""
@@ -62,7 +64,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, supports_autonaming_configuration=True)
 
     def Attach(self, request: Any, context: Any) -> empty_pb2.Empty:
-        """Nothing is asked of the engine."""
+        """Remember where the engine listens to what is to be said."""
+        self._engines[context.peer()] = request.address
         return empty_pb2.Empty()
 
     def GetSchema(self, request: Any, context: Any) -> provider_pb2.GetSchemaResponse:
@@ -185,7 +188,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def _asked(self, urn: str, properties: Any, context: Any) -> tuple[Kind, Scope, Properties]:
         given = decode(properties)
         given.pop(DEFAULTED, None)
-        return self._catalog.kind(_token(urn)), self._scope_of(context), given
+        scope = replace(self._scope_of(context), say=lambda text: self._say(context.peer(), urn, text))
+        return self._catalog.kind(_token(urn)), scope, given
+
+    def _say(self, peer: str, urn: str, text: str) -> None:
+        if address := self._engines.get(peer):
+            with grpc.insecure_channel(address) as channel:
+                request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text, urn=urn)
+                engine_pb2_grpc.EngineStub(channel).Log(request)
 
     def _scope(self, settings: Mapping[str, Any], peer: str) -> Scope:
         labels = _parsed(settings.get("defaultLabels")) or {}
@@ -197,6 +207,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             labels={**(ATTRIBUTION if attributed else {}), **labels},
             deletion_policy=str(settings.get("deletionPolicy") or "DELETE"),
             program=lambda: program.folder_of(peer),
+            say=lambda _: None,
         )
 
     def _scope_of(self, context: Any) -> Scope:

@@ -40,7 +40,7 @@ def serve_provider(cloud: "LocalCloud") -> Serving:
     Without a Pulumi CLI the local cloud is still of use, so that is only said on stderr.
     """
     rest = Rest(lambda: cloud.owners_port)
-    catalog = Catalog(cloud.declared, rest, cloud.folder / "images", lambda: cloud.metadata.issue(OWNER))
+    catalog = Catalog(cloud.declared, rest, cloud.runtime, lambda: cloud.metadata.issue(OWNER))
     server = grpc.server(ThreadPoolExecutor(THREADS), options=MESSAGE_BYTES)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(catalog, cloud.project), server)
     port = server.add_insecure_port("127.0.0.1:0")

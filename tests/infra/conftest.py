@@ -205,8 +205,9 @@ class Clone:
 def clone(tmp_path: Path) -> Clone:
     """The program and its models in a folder of their own."""
     ignored = shutil.ignore_patterns("__pycache__", ".*_cache")
-    for folder in ("infra", "dags", "service/models"):
+    for folder in ("infra", "dags", "service/models", "container"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    shutil.copy(ROOT / ".dockerignore", tmp_path)
     return Clone(tmp_path)
 
 

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+from local import build_context
 from service.spec import load_all
 from service.table import RUNS_SCHEMA, prediction_schema
 
-from .conftest import DIGEST, Clone, Declared, Recorded
+from .conftest import DIGEST, ROOT, Clone, Declared, Recorded
 
 BUCKET = "gcp:storage/bucket:Bucket"
 TABLE = "gcp:bigquery/table:Table"
@@ -115,7 +116,21 @@ def test_an_image_is_built_for_the_platform_that_runs_it_and_never_deleted(local
     assert image["buildArgs"] == {"MODEL": "customer_value"}
     assert image["push"] is True
     assert image["context"]["location"] == "..", "an absolute path would differ between two clones"
+    assert image["dockerfile"]["location"] == "../.build/customer_value.Dockerfile"
     assert image.retain_on_delete, "the next image may have the same digest"
+
+
+def test_the_context_of_an_image_holds_its_own_model_alone(clone: Clone) -> None:
+    clone.add_model("churn_risk")
+    images = clone.run().of_type("docker-build:index:Image")
+    assert len(images) == 2
+    for image, other in zip(images, reversed(images), strict=True):
+        dockerfile = (clone.root / "infra" / image["dockerfile"]["location"]).resolve()
+        assert dockerfile.read_text() == (ROOT / "container" / "Dockerfile").read_text(), "there is one recipe"
+        context = {str(path) for path in build_context.files(clone.root, dockerfile)}
+        assert f"service/models/{image.name}/model.yaml" in context
+        assert "container/requirements.txt" in context
+        assert not [path for path in context if path.startswith(f"service/models/{other.name}/")]
 
 
 def test_a_prebuilt_image_is_taken_instead_of_building_one(clone: Clone) -> None:

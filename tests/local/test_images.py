@@ -16,10 +16,12 @@ import json, os, pathlib, sys
 here = pathlib.Path.cwd()
 print(json.dumps([sys.argv[1:], str(here), sorted(str(p.relative_to(here)) for p in here.rglob("*"))]))
 """
+IGNORED = "*\n!service\n!container\n**/notes\n**/__pycache__\n**/tests\nservice/models/*/data/*.tmp\n"
 FILES = {
-    ".dockerignore": "# the allow-list\n*\n!service\n!container\n**/notes\nservice/models/*/data/*.tmp\n",
+    ".dockerignore": f"# the allow-list\n{IGNORED}",
     "README.md": "not in the image",
     "container/Dockerfile": "FROM scratch\n",
+    "container/Dockerfile.dockerignore": f"{IGNORED}container/*.dockerignore\nservice/models/churn\n",
     "container/requirements.txt": "",
     "service/__init__.py": "",
     "service/__main__.py": MAIN,
@@ -99,7 +101,7 @@ def test_a_changed_file_of_the_image_changes_the_digest(build: Build, context: P
 
 
 def test_a_renamed_file_and_another_build_argument_change_the_digest(build: Build, context: Path) -> None:
-    digests = {build(), build(MODEL="demand", MODE="x"), build(MODEL="churn")}
+    digests = {build(), build(MODEL="demand", MODE="x"), build(MODEL="demand", MODE="y")}
     (context / "service/models/demand/data/keep.csv").rename(context / "service/models/demand/data/kept.csv")
     assert len(digests | {build()}) == 4
 
