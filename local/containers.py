@@ -4,6 +4,7 @@ Does not own the client (docker.py), the registry (registry.py), or how an attem
 """
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ class Containers:
 
     def __init__(self, docker: Docker, registry: Registry, folder: Path, base: str) -> None:
         self._docker, self._registry, self._folder, self._base = docker, registry, folder, base
+        if registry.left_behind:
+            self._forget(registry.left_behind)
         self.description = f"containers ({docker.server}, base image {base})"
 
     def build(self, *, context: Path, dockerfile: Path, build_args: Mapping[str, str], tag: str) -> str:
@@ -116,19 +119,19 @@ class Containers:
 
     def close(self) -> None:
         """End the registry, and let the daemon forget the names that led to it; its cache keeps the layers."""
-        listed = self._docker.run("image", "ls", "--format={{.Repository}}:{{.Tag}}@{{.Digest}}").split()
-        mine = [name for name in listed if name.startswith(f"{self._registry.address}/")]
-        for name in mine:
-            tagged, _, digest = name.partition("@")
-            repository, _, tag = tagged.rpartition(":")
-            self._forget(tagged if tag != "<none>" else f"{repository}@{digest}")
+        self._forget(self._registry.address)
         self._registry.close()
 
-    def _forget(self, name: str) -> None:
-        try:
-            self._docker.run("image", "rm", name)
-        except DockerFailed as error:
-            print(f"docker: {error}", flush=True)
+    def _forget(self, address: str) -> None:
+        form = "--format={{.Repository}} {{.Tag}} {{.Digest}}"
+        for line in self._docker.run("image", "ls", "--digests", form).splitlines():
+            repository, tag, digest = line.split(" ")
+            if repository.startswith(f"{address}/"):
+                name = f"{repository}@{digest}" if tag == "<none>" else f"{repository}:{tag}"
+                try:
+                    self._docker.run("image", "rm", name)
+                except DockerFailed as error:  # it costs space, no more
+                    print(f"docker: {error}", file=sys.stderr, flush=True)
 
     def _local(self, reference: str) -> str:
         return f"{self._registry.address}/{self._path(reference)}"

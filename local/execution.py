@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import job_spec, rfc3339, strays
+from local import job_spec, rfc3339, secret_values, strays
 from local.attempt import Attempt, Ending
 from local.job_output import TaskLog
 from local.logging import Logs
@@ -69,6 +69,7 @@ class RunningExecution:
         self.name: str = record["name"]
         _, self._project, _, self._location, _, self._job, _, self._id = self.name.split("/")
         self._task: Resource = record["template"]
+        self._declared: dict[str, str] = {}  # of the job, with the values of its secrets
         self._stop: Stop | None = None
         self._attempts: set[Attempt] = set()
         self._lock = threading.Lock()
@@ -102,7 +103,9 @@ class RunningExecution:
 
     def _run_tasks(self) -> None:
         try:
-            self._platform.runtime.prepare(self._task["containers"][0]["image"])
+            container = self._task["containers"][0]
+            self._platform.runtime.prepare(container["image"])
+            self._declared = secret_values.resolved(self._platform.folder, container["env"])
         except CloudError as error:
             self._log(0, 0).system(error.message, "ERROR")
             self.stop(Stop(error.message))
@@ -173,7 +176,7 @@ class RunningExecution:
         return ending
 
     def _environment(self, index: int, number: int) -> dict[str, str]:
-        declared = {v["name"]: v["value"] for v in self._task["containers"][0]["env"]}
+        declared = self._declared
         given = self._platform.env_for(reported(self._account()))
         # The cloud's own project is a default; where a job declares one, its tables are there.
         given["GOOGLE_CLOUD_PROJECT"] = declared.get("GOOGLE_CLOUD_PROJECT", given["GOOGLE_CLOUD_PROJECT"])

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from local import secret_values
 from local.run_store import Resource
 from local.wire import CloudError
 
@@ -132,10 +133,13 @@ def _environment(variables: list[Any], place: str) -> list[Resource]:
     kept = []
     for number, variable in enumerate(variables):
         here = f"{place}[{number}]"
-        known = _known(variable, here, {"name", "value"}, {"valueSource"})
+        known = _known(variable, here, {"name", "value", "valueSource"})
         if not known.get("name") or "=" in known["name"]:
             raise _bad(f"{here}.name: {known.get('name')!r} cannot name a variable")
-        kept.append({"name": known["name"], "value": str(known.get("value", ""))})
+        if source := known.get("valueSource"):
+            kept.append({"name": known["name"], "valueSource": secret_values.checked(source, f"{here}.valueSource")})
+        else:
+            kept.append({"name": known["name"], "value": str(known.get("value", ""))})
     return kept
 
 

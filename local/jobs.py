@@ -42,7 +42,7 @@ class CloudRun:
 
     def methods(self) -> list[Method]:
         """The table of methods."""
-        lacks = "secrets in the environment, volumes, GPUs, several containers"
+        lacks = "volumes, GPUs, several containers"
         return [
             Method("run.jobs.create", "POST", _JOBS, self._create_job, refuses=lacks),
             Method("run.jobs.list", "GET", _JOBS, self._list_jobs),

@@ -37,6 +37,10 @@ class Registry:
     Args:
         folder: of the registry; its images survive a restart.
         cloud: the folder of the local cloud that it belongs to.
+
+    Attributes:
+        address: `127.0.0.1:PORT`; another one after each start.
+        left_behind: the address of a registry here that was killed; empty when there was none.
     """
 
     def __init__(self, folder: Path, cloud: Path) -> None:
@@ -60,6 +64,9 @@ class Registry:
         self._watcher.start()
         self.address = self._address()
         self._started = True
+        self._note = folder / "address"
+        self.left_behind = self._note.read_text() if self._note.exists() else ""
+        self._note.write_text(self.address)
         self._client = httpx.Client(base_url=f"http://{self.address}", trust_env=False, timeout=30)
 
     def digest(self, name: str, reference: str) -> str | None:
@@ -80,6 +87,7 @@ class Registry:
         self._client.close()
         self._process.stop()
         self._watcher.join()
+        self._note.unlink()
 
     def _heard(self, _: str, lines: list[bytes]) -> None:
         for line in () if self._started else lines:  # later it tells of each request

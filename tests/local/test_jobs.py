@@ -206,7 +206,7 @@ def test_a_job_changed_by_someone_else_is_not_overwritten(platform: Platform) ->
                     "template": {"containers": [{"image": "i", "env": [{"name": "A", "valueSource": {"x": 1}}]}]}
                 }
             },
-            501,
+            400,
             "env[0].valueSource",
         ),
         ({"schedule": "daily"}, 400, "schedule"),
@@ -455,6 +455,34 @@ def test_a_job_cannot_leave_the_machine_unseen(platform: Platform) -> None:
     assert execution.failed_count == 1
     assert any("403" in text for text in platform.text(execution.name))
     assert "CONNECT storage.example.com:443" in (platform.cloud.folder / "egress.log").read_text()
+
+
+def from_secret(name: str, secret: str, version: str) -> dict[str, Any]:
+    return {"name": name, "value_source": {"secret_key_ref": {"secret": secret, "version": version}}}
+
+
+def test_a_secret_is_read_when_an_execution_starts_and_never_shown(platform: Platform) -> None:
+    folder = platform.cloud.folder / "secrets" / "crm-key"
+    folder.mkdir(parents=True)
+    (folder / "2").write_text("old-value\n")
+    job = platform.job(
+        container={"env": [from_secret("CRM_KEY", "crm-key", "2"), from_secret("NEWEST", "crm-key", "latest")]}
+    )
+    code = "import os; print(len(os.environ['CRM_KEY']), os.environ['NEWEST'] == os.environ['CRM_KEY'])"
+    first = platform.ended(platform.start(job, code))
+    (folder / "10").write_text("a-newer-value")
+    second = platform.ended(platform.start(job, code))
+    assert platform.text(first.name) == ["9 True"]
+    assert platform.text(second.name) == ["9 False"]
+    shown = str(platform.jobs.get_job(name=job.name)) + str(second) + str(platform.log(second.name))
+    assert "old-value" not in shown
+    assert "a-newer-value" not in shown
+
+
+def test_a_secret_without_a_value_fails_the_execution_with_the_file_to_write(platform: Platform) -> None:
+    execution = platform.run("print(1)", container={"env": [from_secret("API_KEY", "weather-key", "3")]})
+    assert execution.failed_count == 1
+    assert str(platform.cloud.folder / "secrets" / "weather-key" / "3") in completed(execution).message
 
 
 def test_a_killed_server_leaves_no_process_and_the_next_one_tells(
