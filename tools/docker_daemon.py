@@ -48,6 +48,15 @@ def main() -> int:
         print("usage: python -m tools.docker_daemon COMMAND ...", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, _terminate)  # so that what was started is stopped
+    try:
+        return _with_docker(command)
+    except Terminated:
+        return 128 + signal.SIGTERM
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _with_docker(command: list[str]) -> int:
     with contextlib.ExitStack() as stack:
         try:
             added = _given() or stack.enter_context(_own(_folder()))
@@ -99,12 +108,12 @@ def _own(folder: Path) -> Iterator[dict[str, str]]:
     _install()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "users.lock").open("w") as users:
-        with _alone(folder):
-            fcntl.flock(users, fcntl.LOCK_SH)
-            env = _started(folder)
         try:
+            with _alone(folder):
+                fcntl.flock(users, fcntl.LOCK_SH)
+                env = _started(folder)
             yield env
-        finally:
+        finally:  # also when it ends while the daemon starts
             with _alone(folder):
                 _stop_if_unused(folder, users)
 
@@ -157,7 +166,10 @@ def _stop_if_unused(folder: Path, users: IO[str]) -> None:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
-    pid = int((folder / "docker.pid").read_text())
+    file = folder / "docker.pid"
+    if not file.exists():  # it never started
+        return
+    pid = int(file.read_text())
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
     while _runs(pid):
