@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from local import airflow, jobs_mode, reader, server
+from local import airflow, fault_verbs, jobs_mode, reader, server
 
 DEFAULT_FOLDER = ".local/cloud"
 DEFAULT_PROJECT = "local-project"
@@ -22,7 +22,13 @@ def main(arguments: list[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], None] = args.run
     try:
         run(args)
-    except (server.FolderInUse, jobs_mode.CannotRunContainers, airflow.AirflowFailed, reader.ReadFailed) as error:
+    except (
+        server.FolderInUse,
+        jobs_mode.CannotRunContainers,
+        airflow.AirflowFailed,
+        reader.ReadFailed,
+        fault_verbs.FaultRefused,
+    ) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -61,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verb("env", _env, "print export lines for a running one", 'eval "$(python -m local env --folder /tmp/cloud)"')
     reader.add_verbs(verb)
+    fault_verbs.add_verb(verb)
     return parser
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
+KILL_SECONDS = 10.0  # a killed process is gone at once, unless the kernel holds it
 GRACE_SECONDS = 10.0  # from SIGTERM to SIGKILL, as Cloud Run gives it
 MAX_LINE_BYTES = 40 << 10  # a longer line becomes several entries; six times as long in JSON, it still fits one
 OUTPUTS = ("stdout", "stderr")
@@ -88,12 +89,21 @@ class Attempt:
         self._lines = {name: _Lines(name, sink) for name in OUTPUTS}
         self._timed_out = False
         self._lock = threading.Lock()
+        self._ended = threading.Event()
 
     def stop(self) -> None:
         """Ask it to end: SIGTERM, then SIGKILL after the grace period. Safe from any thread, and to repeat."""
+        self._order(b"t")
+
+    def kill(self) -> None:
+        """End it by SIGKILL, as a machine that fails; returns when nothing of it runs any more."""
+        self._order(b"k")
+        self._ended.wait(KILL_SECONDS)
+
+    def _order(self, byte: bytes) -> None:
         with self._lock, contextlib.suppress(BrokenPipeError, ValueError):  # it has ended already
             assert self._process.stdin  # noqa: S101 - for mypy: it is a pipe
-            self._process.stdin.write(b"t")
+            self._process.stdin.write(byte)
 
     def wait(self) -> Ending:
         """Pass its output on until it, and every process it started, has ended."""
@@ -104,6 +114,7 @@ class Attempt:
         finally:
             self._close()  # should this be left by an exception, the launcher ends the task
             self._process.wait()
+            self._ended.set()
         return self._ending(report.decode())
 
     def _pass_on(self) -> bytes:

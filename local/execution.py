@@ -71,7 +71,7 @@ class RunningExecution:
         self._task: Resource = record["template"]
         self._declared: dict[str, str] = {}  # of the job, with the values of its secrets
         self._stop: Stop | None = None
-        self._attempts: set[Attempt] = set()
+        self._attempts: dict[str, Attempt] = {}
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=self._id, daemon=True)
 
@@ -83,8 +83,19 @@ class RunningExecution:
         """End all tasks, SIGTERM first; the first reason counts. Returns at once."""
         with self._lock:
             self._stop = self._stop or stop
-            for attempt in self._attempts:
+            for attempt in self._attempts.values():
                 attempt.stop()
+
+    def kill(self, task: str) -> None:
+        """End a task that runs by SIGKILL; returns when it is dead.
+
+        Args:
+            task: as its token names it.
+        """
+        with self._lock:
+            attempt = self._attempts.get(task)
+        if attempt:
+            attempt.kill()
 
     def join(self) -> None:
         """Wait until it has ended."""
@@ -163,12 +174,12 @@ class RunningExecution:
                 timeout_seconds=job_spec.seconds(self._task["timeout"], "timeout"),
                 sink=self._log(index, number).lines,
             )
-            self._attempts.add(attempt)
+            self._attempts[self._task_name(index, number)] = attempt
         try:
             ending = attempt.wait()
         finally:
             with self._lock:
-                self._attempts.discard(attempt)
+                del self._attempts[self._task_name(index, number)]
         if ending.lost:
             mine = {name: task.environment[name] for name in (strays.EXECUTION, "CLOUD_RUN_TASK_INDEX")}
             self._platform.runtime.end_strays(mine)
@@ -177,7 +188,7 @@ class RunningExecution:
 
     def _environment(self, index: int, number: int) -> dict[str, str]:
         declared = self._declared
-        given = self._platform.env_for(reported(self._account()))
+        given = self._platform.env_for(f"{reported(self._account())}+{self._task_name(index, number)}")
         # The cloud's own project is a default; where a job declares one, its tables are there.
         given["GOOGLE_CLOUD_PROJECT"] = declared.get("GOOGLE_CLOUD_PROJECT", given["GOOGLE_CLOUD_PROJECT"])
         platform = {
@@ -188,6 +199,10 @@ class RunningExecution:
             "CLOUD_RUN_TASK_ATTEMPT": str(number),
         }
         return {**declared, **given, **platform}
+
+    def _task_name(self, index: int, number: int) -> str:
+        """What a task's token says beside its account, so that the local cloud knows who calls."""
+        return f"{self._id}.{index}.{number}"
 
     def _account(self) -> str:
         """The declared service account; else the project's default one, which has no token here unless declared."""

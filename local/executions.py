@@ -71,6 +71,21 @@ class Executions:
             running.join()
         self._platform.store.delete(EXECUTION, name)
 
+    def job_of(self, task: str) -> str:
+        """The name of the job that a running task, as its token names it, belongs to; "" when there is none."""
+        running = self._of_task(task)
+        return running.name.split("/")[5] if running else ""
+
+    def kill(self, task: str) -> None:
+        """End a running task by SIGKILL; returns when it is dead."""
+        if running := self._of_task(task):
+            running.kill(task)
+
+    def _of_task(self, task: str) -> RunningExecution | None:
+        end = f"/executions/{task.partition('.')[0]}"
+        with self._lock:
+            return next((running for name, running in self._running.items() if name.endswith(end)), None)
+
     def close(self) -> None:
         """End everything that runs, and wait for it."""
         with self._lock:

@@ -39,6 +39,7 @@ class CloudRun:
         self._logs = logs
         self._executions = Executions(Platform(self._store, logs, folder.parent, folder / "scratch", runtime, env_for))
         self._operations = Operations(self._store)
+        self.job_of, self.kill = self._executions.job_of, self._executions.kill
 
     def methods(self) -> list[Method]:
         """The table of methods."""

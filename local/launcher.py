@@ -3,8 +3,9 @@
 A program between the local cloud and the task:
 `python -I -S launcher.py STATUS_FD GRACE_SECONDS [--after JSON_LIST] PROGRAM ...`. The command after `--after` is run
 at the very end, however that comes: for what the program may leave that is no process below it, such as a container.
-Standard input is a pipe from the local cloud: a byte on it, or SIGTERM, means "end the task politely"; its end means
-that the local cloud is gone, so all dies at once. How the program ended is written to STATUS_FD: `exit 3`, `signal 9`.
+Standard input is a pipe from the local cloud: a byte on it, or SIGTERM, means "end the task politely"; the byte `k`
+means SIGKILL for all of it at once, and so does the pipe's end: the local cloud is gone. How the program ended is
+written to STATUS_FD: `exit 3`, `signal 9`.
 Standard library only, since it runs without the environment's packages.
 """
 
@@ -86,7 +87,7 @@ def _wait(child: int, wake: int, grace_seconds: float) -> str:
         ordered = wake in ready and signal.SIGTERM in os.read(wake, 64)
         gone = False
         if CONTROL in ready:
-            gone = not os.read(CONTROL, 1)
+            gone = os.read(CONTROL, 1) in (b"", b"k")
             ordered = ordered or not gone
         if (status := _ended(child)) is not None:
             return status

@@ -31,7 +31,7 @@ def project_number(project: str) -> int:
 
 
 class Metadata:
-    """Answers `/sa/WHO/computeMetadata/...`, WHO being `owner`, `airflow` or a reported account.
+    """Answers `/sa/WHO/computeMetadata/...`, WHO being `owner`, `airflow`, a reported account, or that with a task.
 
     Args:
         folder: keeps the key that signs tokens, so that tokens outlive a restart.
@@ -94,15 +94,15 @@ class Metadata:
     def token(self, call: Call) -> Answer:
         """An access token that names the account and is signed with this cloud's key."""
         body = {
-            "access_token": self.issue(self._who(call)),
+            "access_token": self.issue("+".join([self._who(call), *call.params["who"].split("+")[1:]])),
             "expires_in": TOKEN_SECONDS,
             "token_type": "Bearer",
         }
         return Answer(body=body, headers=FLAVOR)
 
-    def issue(self, email: str) -> str:
-        """A token for an account: `local.EMAIL.SIGNATURE`."""
-        return f"local.{email}.{self._sign(email)}"
+    def issue(self, bearer: str) -> str:
+        """A token for an account, or for a task that runs as it: `local.EMAIL[+TASK].SIGNATURE`."""
+        return f"local.{bearer}.{self._sign(bearer)}"
 
     def identify(self, authorization: str | None) -> str:
         """The account a request's Authorization header names.
@@ -112,11 +112,19 @@ class Metadata:
         """
         token = (authorization or "").removeprefix("Bearer ")
         prefix, _, rest = token.partition(".")
-        email, _, signature = rest.rpartition(".")
-        if prefix != "local" or not hmac.compare_digest(signature, self._sign(email)):
+        bearer, _, signature = rest.rpartition(".")
+        if prefix != "local" or not hmac.compare_digest(signature, self._sign(bearer)):
             fault = "Request had invalid authentication credentials" if token else "Request is missing an access token"
             raise CloudError(401, "authError", f"{fault}. Expected a token of this local cloud's metadata server.")
-        return email
+        return bearer.partition("+")[0]
+
+    def task_of(self, authorization: str | None) -> str:
+        """The task whose token a request shows, as its environment named it, or "" when no task of a job calls."""
+        try:
+            self.identify(authorization)
+        except CloudError:
+            return ""
+        return str(authorization).rpartition(".")[0].partition("+")[2]
 
     def identify_at_owners_door(self, authorization: str | None) -> str:
         """As `identify`, but whoever shows no token of ours is the person at the keyboard."""
@@ -125,11 +133,11 @@ class Metadata:
         except CloudError:
             return OWNER
 
-    def _sign(self, email: str) -> str:
-        return hmac.new(self._key, email.encode(), "sha256").hexdigest()[:32]
+    def _sign(self, bearer: str) -> str:
+        return hmac.new(self._key, bearer.encode(), "sha256").hexdigest()[:32]
 
     def _who(self, call: Call) -> str:
-        return self.account_of(call.params["who"])
+        return self.account_of(call.params["who"].partition("+")[0])
 
     def account_of(self, who: str) -> str:
         """The account behind `owner`, `airflow` or a reported name.

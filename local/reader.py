@@ -76,7 +76,7 @@ def _executions(args: argparse.Namespace) -> None:
         ]
         for e in found
     ]
-    _print_table(["execution", "started", "ended", "state", "message"], rows)
+    print_table(["execution", "started", "ended", "state", "message"], rows)
 
 
 def _query(args: argparse.Namespace) -> None:
@@ -92,7 +92,7 @@ def _query(args: argparse.Namespace) -> None:
         raise ReadFailed(error.errors[0]["message"] if error.errors else error.message) from error
     finally:
         client.close()
-    {"table": _print_table, "csv": _print_csv, "json": _print_json}[args.format](names, rows)
+    {"table": print_table, "csv": _print_csv, "json": _print_json}[args.format](names, rows)
     if (total := result.total_rows or 0) > len(rows):
         _say(f"{len(rows)} of {total} rows; use --limit for more")
 
@@ -132,7 +132,8 @@ def _answer(verb: str, url: str, body: dict[str, Any] | None = None) -> dict[str
     return found
 
 
-def _print_table(names: list[str], rows: list[list[Any]]) -> None:
+def print_table(names: list[str], rows: list[list[Any]]) -> None:
+    """Print rows with a frame, as wide as the terminal; in full where there is none."""
     table = Table(*names)
     for row in rows:
         table.add_row(*("NULL" if value is None else str(value) for value in row))

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from local.declared import Declared
+from local.faults import Faults, Jobs
 from local.guard import Guard
 from local.iam.authority import Authority
 from local.iam.gate import Gate
@@ -50,13 +52,16 @@ class LocalCloud:
         self.warehouse = Warehouse(folder / "warehouse", self.storage, self.iam)
         self.gate = Gate(self.iam, self.storage, self.warehouse)
         self.runs = CloudRun(folder / "run", self.logs, runtime=runtime, env_for=self.env_for)
+        callers = Jobs(task_of=self.metadata.task_of, job_of=self.runs.job_of, kill=self.runs.kill)
+        self.faults = Faults(callers, self.gate.run)
         self.guard = Guard(folder / "egress.log")
         self.owners_port = self.jobs_port = 0
 
     def methods(self) -> list[Any]:
         """Every method of every service."""
-        parts = (self.metadata, self.runs, self.logs, self.warehouse, self.storage)
-        return [method for part in parts for method in part.methods()]
+        parts = (self.faults, self.metadata, self.runs, self.logs, self.warehouse, self.storage)
+        self.faults.table = [method for part in parts for method in part.methods()]
+        return self.faults.table
 
     def owners_env(self) -> dict[str, str]:
         """The environment of the person at the keyboard: their own clients, `pulumi`, `python -m service`."""
@@ -94,6 +99,7 @@ class LocalCloud:
 
     def close(self) -> None:
         """End running jobs and close every file."""
+        self.faults.close()
         self.runs.close()
         self.runtime.close()
         for part in (self.warehouse, self.storage, self.logs, self.declared):
@@ -139,8 +145,8 @@ async def serve(folder: Path, project: str, port: int, runtime: Runtime, announc
     provider = serve_provider(cloud)
     methods = cloud.methods()
     doors = [
-        (Door(methods, cloud.metadata.identify_at_owners_door, cloud.gate.check), owners),
-        (Door(methods, cloud.metadata.identify, cloud.gate.check), jobs),
+        (Door(methods, cloud.metadata.identify_at_owners_door, cloud.faults.around), owners),
+        (Door(methods, cloud.metadata.identify, cloud.faults.around), jobs),
     ]
     servers = [_server(door) for door, _ in doors]
     tasks = [asyncio.create_task(s.serve([sock])) for s, (_, sock) in zip(servers, doors, strict=True)]
@@ -153,6 +159,7 @@ async def serve(folder: Path, project: str, port: int, runtime: Runtime, announc
     _write_state(folder, env, cloud.env_for(AIRFLOW))
     announce(env)
     await stop.wait()
+    cloud.faults.close()
     (folder / "server.json").unlink()
     for server in servers:
         server.should_exit = True
@@ -205,6 +212,19 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _connection(**options: Any) -> Any:
+    """One client's connection, which a request may cut without an answer, as a network does."""
+    connection: Any = AutoHTTPProtocol(**options)
+
+    async def drop() -> None:
+        connection.transport.close()  # what was written still arrives
+        await asyncio.sleep(0)  # uvicorn learns of the end before it looks for an answer
+
+    connection.app_state = {**connection.app_state, "drop": drop}
+    return connection
+
+
 def _server(door: Door) -> uvicorn.Server:
-    config = uvicorn.Config(door, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2)
-    return _Server(config)
+    quiet = uvicorn.Config(door, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+    quiet.http = _connection  # type: ignore[assignment]  # it is only called
+    return _Server(quiet)

@@ -7,8 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from http import HTTPStatus
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
@@ -50,6 +49,15 @@ class CloudError(Exception):
         """The JSON error body: `{"error": {code, message, status, errors}}`."""
         name = STATUS_NAMES.get(self.status, "UNKNOWN")
         return {"error": {"code": self.status, "message": self.message, "status": name, "errors": self.errors}}
+
+    def answer(self) -> "Answer":
+        """The error as an answer."""
+        headers = {"www-authenticate": "Bearer"} if self.status == 401 else {}
+        return Answer(status=self.status, body=None if self.status == 304 else self.body(), headers=headers)
+
+
+class Dropped(Exception):
+    """The connection is to be cut, whatever was answered so far."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +126,7 @@ class Method:
         )
 
 
-Check = Callable[[Method, Call], Answer | None]
+Run = Callable[[Method, Call], Answer]
 
 
 class Door:
@@ -127,14 +135,12 @@ class Door:
     Args:
         methods: tried in order, so put `x:verb` and longer literal paths before shorter ones.
         identify: turns the Authorization header (or None) into a caller, or raises CloudError 401.
-        check: refuses a caller who may not do it with CloudError 403, or answers in the method's place.
+        run: calls a method's handler, in the way that the rules for faults demand.
     """
 
-    def __init__(
-        self, methods: Iterable[Method], identify: Callable[[str | None], str], check: Check = lambda *_: None
-    ) -> None:
+    def __init__(self, methods: Iterable[Method], identify: Callable[[str | None], str], run: Run) -> None:
         self.table = [(m, m.pattern()) for m in methods]
-        self.identify, self._check = identify, check
+        self.identify, self.run = identify, run
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; the method itself runs in a worker thread."""
@@ -161,8 +167,11 @@ class Door:
                 base_url=f"http://{request.headers.get('host', '127.0.0.1')}",
                 dispatch=self.dispatch,
             )
-            answer = await anyio.to_thread.run_sync(self.dispatch, call)
-            await _response(answer)(scope, receive, send)
+            try:
+                answer = await anyio.to_thread.run_sync(self.dispatch, call)
+                await _response(answer)(scope, receive, send)
+            except Dropped:
+                await scope["state"]["drop"]()
 
     def dispatch(self, call: Call) -> Answer:
         """Find the method, identify the caller, run; every error becomes Google's error body."""
@@ -170,13 +179,11 @@ class Door:
         try:
             method, params = self._find(call)
             caller = "metadata" if method.open else self.identify(call.headers.get("authorization"))
-            identified = Call(**{**call.__dict__, "params": params, "caller": caller})
-            return (None if method.open else self._check(method, identified)) or method.handler(identified)
+            return self.run(method, replace(call, params=params, caller=caller))
         except CloudError as error:
-            if method and method.shown and error.status == HTTPStatus.FORBIDDEN:
-                return method.shown(error)
-            headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
-            return Answer(status=error.status, body=None if error.status == 304 else error.body(), headers=headers)
+            return error.answer()
+        except Dropped:
+            raise
         except Exception:
             log.exception("%s %s failed inside the local cloud", call.verb, call.path)
             fault = CloudError(

@@ -19,6 +19,7 @@ RUN_BY = {
     "pulumi stack select": "tests/local/provider/test_stacks.py",
     "pulumi up": "tests/local/provider/test_engine.py",
     "eval": "tests/local/test_command_line.py",
+    "python -m local fault": "tests/local/test_faults.py",
 }
 
 

@@ -3,6 +3,7 @@
 Also answers testIamPermissions. Does not own what a BigQuery job needs while it runs (local/warehouse/access.py).
 """
 
+from http import HTTPStatus
 from typing import Any
 
 from local.iam.authority import Authority
@@ -28,6 +29,15 @@ class Gate:
         self._authority, self._resources = authority, Resources(storage, warehouse)
         authority.also_ask(storage.bindings_on, storage.project_of)
         authority.also_ask(warehouse.bindings_on)
+
+    def run(self, method: Method, call: Call) -> Answer:
+        """Check a call, then let the method answer; a denial reads as the method shows it."""
+        try:
+            return (None if method.open else self.check(method, call)) or method.handler(call)
+        except CloudError as error:
+            if method.shown and error.status == HTTPStatus.FORBIDDEN:
+                return method.shown(error)
+            raise
 
     def check(self, method: Method, call: Call) -> Answer | None:
         """Let a call pass; an answer is given instead of the method's.

@@ -68,7 +68,10 @@ def _inner(call: Call, part: Message) -> Call:
 
 
 def _part(boundary: str, asked: Message, answer: Answer) -> bytes:
-    body = b"" if answer.body is None else json.dumps(answer.body).encode()
+    content = answer.body or b""
+    if isinstance(content, dict | list):
+        content = json.dumps(content).encode()
+    body = content if isinstance(content, bytes) else b"".join(content)
     phrase = HTTPStatus(answer.status).phrase
     lines = [
         f"--{boundary}",

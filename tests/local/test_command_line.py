@@ -18,7 +18,7 @@ import pytest
 from local.__main__ import main
 from tests.conftest import ROOT, RunningCloud, serve
 
-VERBS = ("serve", "airflow", "env", "logs", "executions", "query")
+VERBS = ("serve", "airflow", "env", "logs", "executions", "query", "fault")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,10 +14,12 @@ import psutil
 import pytest
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import run_v2
+from google.cloud import run_v2, storage
 
 from local import images
 from local.declared import Declared, Resource
+from local.fault_rules import Rule
+from local.fault_verbs import FaultRules
 from local.metadata import ACCOUNT
 from tests.conftest import RunningCloud, serve
 
@@ -267,7 +270,7 @@ def test_the_environment_is_what_is_declared_and_nothing_of_the_persons(platform
     assert env["CLOUD_RUN_JOB"] == job.name.rpartition("/")[2]
     assert env["CLOUD_RUN_EXECUTION"] == name.rpartition("/")[2]
     assert [env[f"CLOUD_RUN_TASK_{key}"] for key in ("INDEX", "COUNT", "ATTEMPT")] == ["0", "1", "0"]
-    assert env["GCE_METADATA_HOST"].endswith(f"/sa/stocks-apply@{PROJECT}.iam.local")
+    assert f"/sa/stocks-apply@{PROJECT}.iam.local+" in env["GCE_METADATA_HOST"], "the task is named after the account"
     assert env["STORAGE_ENDPOINT"] != platform.cloud.env["STORAGE_ENDPOINT"], "jobs use the jobs' door"
     assert "SECRET_OF_THE_PERSON" not in env
     assert env["HOME"] != os.environ.get("HOME")
@@ -516,3 +519,54 @@ def test_a_killed_server_leaves_no_process_and_the_next_one_tells(
         second.terminate()
         assert second.wait(timeout=60) == 0
     assert not processes_of(again), "a server that stops ends what it started"
+
+
+# With the official client, from this environment: the image has none.
+UPLOADS = """
+import os, sys
+sys.path += PACKAGES
+from google.cloud import storage
+client = storage.Client(client_options={"api_endpoint": os.environ["STORAGE_ENDPOINT"]})
+bucket = client.bucket(BUCKET)
+for number in range(3):
+    bucket.blob(f"{os.environ['CLOUD_RUN_TASK_ATTEMPT']}-{number}").upload_from_string("x")
+    print("wrote", number, flush=True)
+"""
+
+
+@pytest.mark.parametrize(("when", "written"), [("before", ["0-0"]), ("after", ["0-0", "0-1"])])
+def test_a_fault_kills_a_job_at_its_second_upload(
+    platform: Platform, run_cloud: RunningCloud, when: str, written: list[str]
+) -> None:
+    credentials = AnonymousCredentials()
+    client = storage.Client(PROJECT, credentials, client_options={"api_endpoint": run_cloud.url})
+    bucket = client.create_bucket(f"killed-{when}-{uuid.uuid4().hex[:6]}")
+    code = UPLOADS.replace("PACKAGES", repr(sys.path)).replace("BUCKET", repr(bucket.name))
+    job = platform.job(max_retries=1, timeout_seconds=120)
+    rule = Rule(action="kill", when=when, nth=2, method="objects.insert", job=job.name.rpartition("/")[2])
+    with FaultRules(run_cloud.url).during(rule):
+        bucket.blob("by hand").upload_from_string("the owner is no job")
+        execution = platform.ended(platform.start(job, code))
+    again = ["1-0", "1-1", "1-2"]
+    assert [blob.name for blob in bucket.list_blobs()] == [*written, *again, "by hand"]
+    assert (execution.succeeded_count, execution.retried_count) == (1, 1)
+    text = platform.text(execution.name)
+    assert any("was ended by SIGKILL" in line for line in text)
+    assert text.count("wrote 1") == 1, "the killed attempt must not go on after the request that killed it"
+    assert not [p for p in psutil.process_iter(["environ"]) if execution.name.rpartition("/")[2] in str(p.info)]
+
+
+def test_jobs_cannot_set_faults(platform: Platform) -> None:
+    code = """
+import json, os, urllib.error, urllib.request
+address = f"http://{os.environ['GCE_METADATA_HOST']}/computeMetadata/v1/instance/service-accounts/default/token"
+token = json.load(urllib.request.urlopen(address))["access_token"]
+faults = os.environ["STORAGE_ENDPOINT"] + "/local/v1/faults"
+request = urllib.request.Request(faults, method="DELETE", headers={"Authorization": "Bearer " + token})
+try:
+    urllib.request.urlopen(request)
+except urllib.error.HTTPError as error:
+    print("answer", error.code)
+"""
+    execution = platform.run(code)
+    assert "answer 403" in platform.text(execution.name)
