@@ -11,7 +11,7 @@ from local.warehouse import errors, tables
 from local.warehouse.catalog import Catalog, Ref, Resource, Table, now_ms
 from local.warehouse.database import quoted
 from local.warehouse.datasets import canonical_location, check_id, remove
-from local.warehouse.declarations import field_of, layout, options
+from local.warehouse.declarations import column_options, field_of, layout, options
 from local.warehouse.queries import Outcome, check_cost, compile_select
 from local.warehouse.references import Session
 from local.warehouse.schema import Field, canonical, find, mode_of
@@ -128,10 +128,27 @@ class Definitions:
         statistics, found = self._replaced(session, tree, ref, "CREATE_VIEW")
         if found is not None and statistics["ddlOperationPerformed"] == "SKIP":
             return Outcome(statistics)
-        query = tree.meta["query"]
+        query = self._with_names(session, tree, ref)
         body = options(properties) | {"view": {"query": query, "useLegacySql": False}}
-        tables.create(session.catalog, ref, body, self._check_view)
+        view = tables.create(session.catalog, ref, body, self._check_view)
+        given = tree.this.expressions if isinstance(tree.this, exp.Schema) else []
+        told = [column_options(c) if isinstance(c, exp.ColumnDef) else {} for c in given]
+        if any(told):
+            fields = [field | more for field, more in zip(view.fields, told, strict=True)]
+            session.catalog.touch(view, schema={"fields": fields})
         return Outcome(statistics)
+
+    def _with_names(self, session: Session, tree: exp.Create, ref: Ref) -> str:
+        """The query of a view, under the names of columns that CREATE VIEW gives: the API has no other place for them."""
+        query = str(tree.meta["query"])
+        given = tree.this.expressions if isinstance(tree.this, exp.Schema) else []
+        if not given:
+            return query
+        fields = self._check_view(session.catalog, ref, query)
+        if len(fields) != len(given):
+            raise invalid(f"The view has {len(given)} columns, but its query {len(fields)}: {ref}")
+        names = ", ".join(f"`{f['name']}` AS `{new.name}`" for f, new in zip(fields, given, strict=True))
+        return f"SELECT {names} FROM (\n{query}\n)"
 
     def _replaced(self, session: Session, tree: exp.Create, ref: Ref, kind: str) -> tuple[Resource, Table | None]:
         """What becomes of a table that has the name already."""

@@ -10,7 +10,7 @@ from local.warehouse.statements import invalid, unsupported
 
 TYPES = {
     exp.DType.BIGINT: "INTEGER", exp.DType.INT: "INTEGER", exp.DType.DOUBLE: "FLOAT", exp.DType.DECIMAL: "NUMERIC",
-    exp.DType.BIGDECIMAL: "BIGNUMERIC", exp.DType.TEXT: "STRING", exp.DType.VARBINARY: "BYTES", exp.DType.BOOLEAN: "BOOLEAN",
+    exp.DType.BIGDECIMAL: "BIGNUMERIC", exp.DType.TEXT: "STRING", exp.DType.VARBINARY: "BYTES", exp.DType.BINARY: "BYTES", exp.DType.BOOLEAN: "BOOLEAN",
     exp.DType.DATE: "DATE", exp.DType.TIME: "TIME", exp.DType.DATETIME: "DATETIME", exp.DType.TIMESTAMP: "DATETIME",
     exp.DType.TIMESTAMPTZ: "TIMESTAMP", exp.DType.JSON: "JSON", exp.DType.INTERVAL: "INTERVAL", exp.DType.GEOGRAPHY: "GEOGRAPHY",
 }  # fmt: skip
@@ -60,11 +60,16 @@ def field_of(node: exp.ColumnDef) -> Field:
             field["mode"] = "REQUIRED"
         elif isinstance(what, exp.DefaultColumnConstraint):
             field["defaultValueExpression"] = what.this.sql("bigquery")
-        elif isinstance(what, exp.Properties):
-            field |= {k: v for k, v in options(what.expressions).items() if k == "description"}
-        else:
+        elif not isinstance(what, exp.Properties):
             raise unsupported(f"the column constraint {constraint.sql('bigquery')}")
-    return field
+    return field | column_options(node)
+
+
+def column_options(node: exp.ColumnDef) -> Field:
+    """OPTIONS of a column, as properties of its field."""
+    stated = [constraint.args.get("kind") for constraint in node.args.get("constraints") or []]
+    given = [what.expressions for what in stated if isinstance(what, exp.Properties)]
+    return {k: v for found in given for k, v in options(found).items() if k == "description"}
 
 
 def _typed(name: str, kind: exp.DataType) -> Field:
@@ -98,6 +103,8 @@ def layout(properties: list[exp.Expr]) -> Resource:
 
 def _partitioning(node: exp.Expr) -> Resource:
     node = node.expressions[0] if isinstance(node, exp.Tuple | exp.Schema) else node
+    if any(str(n.name).upper() in ("_PARTITIONDATE", "_PARTITIONTIME") for n in node.find_all(exp.Identifier)):
+        raise unsupported("ingestion-time partitioning (_PARTITIONDATE, _PARTITIONTIME); name a column")
     if isinstance(node, exp.Column | exp.Identifier):
         return {"timePartitioning": {"type": "DAY", "field": node.name}}
     if isinstance(node, exp.DateTrunc | exp.TimestampTrunc | exp.DatetimeTrunc):

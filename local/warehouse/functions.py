@@ -6,7 +6,7 @@ from sqlglot import exp
 
 from local.warehouse import arrays, operators, times
 from local.warehouse.formats import format_call
-from local.warehouse.operators import TO_STRING
+from local.warehouse.operators import SAFE_FORMS, TO_STRING
 from local.warehouse.rewriting import call, cast, rewrite, rule
 from local.warehouse.statements import invalid, place_of, unsupported
 from local.warehouse.types import kind
@@ -17,9 +17,19 @@ __all__ = ["arrays", "operators", "rewrite", "times"]  # imported for their rule
 @rule(exp.Substring)
 def _substring(node: exp.Substring) -> exp.Expr | None:
     start, length = node.args.get("start"), node.args.get("length")
-    if isinstance(start, exp.Literal) and start.is_int and int(start.name) > 0:
+    plain = isinstance(start, exp.Literal) and start.is_int and int(start.name) > 0
+    if plain and (length is None or (isinstance(length, exp.Literal) and length.is_int)):
         return None
     return call("bq_substr", *(part for part in (node.this, start, length) if part is not None))
+
+
+@rule(exp.Like)
+def _like(node: exp.Like) -> exp.Expr | None:
+    """A backslash escapes in GoogleSQL; DuckDB wants it said."""
+    pattern = node.expression
+    if isinstance(pattern, exp.Literal) and "\\" not in pattern.name:
+        return None
+    return exp.Escape(this=node.copy(), expression=exp.Literal.string("\\"))
 
 
 @rule(exp.ByteLength)
@@ -46,6 +56,8 @@ def _json_type(node: exp.JSONType) -> exp.Expr:
 
 @rule(exp.SafeFunc)
 def _safe(node: exp.SafeFunc) -> exp.Expr:
+    if isinstance(node.this, exp.Anonymous) and node.this.this in SAFE_FORMS:
+        return call(SAFE_FORMS[node.this.this], *node.this.expressions)
     if any(str(n.this).startswith("bq_") for n in node.find_all(exp.Anonymous)):
         raise unsupported(f"SAFE. before {node.this.sql('bigquery').split('(')[0]}")
     return call("try", node.this)
@@ -127,7 +139,7 @@ def _pivot(node: exp.Pivot) -> exp.Expr | None:
     """One aggregate without a name: DuckDB names the columns of others the other way round."""
     aggregates = node.expressions
     if node.args.get("unpivot"):
-        raise unsupported("UNPIVOT")
+        return None
     if len(aggregates) != 1 or isinstance(aggregates[0], exp.Alias):
         raise unsupported("PIVOT with a named aggregate, or several")
     node.set("columns", None)

@@ -6,7 +6,7 @@ from typing import Any
 from local.warehouse.catalog import Catalog
 from local.warehouse.database import bound, new_name, quoted
 from local.warehouse.partitions import Partitioning
-from local.warehouse.schema import Field, mode_of, sql_type
+from local.warehouse.schema import Field, mode_of, shown_type
 from local.warehouse.sizes import Sizes
 from local.warehouse.statements import unsupported
 
@@ -31,7 +31,7 @@ def _columns(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
             partitions = "YES" if partitioning and partitioning.column.lower() == name.lower() else "NO"
             cluster = clustered.index(name.lower()) + 1 if name.lower() in clustered else None
             nullable = "NO" if mode_of(f) == "REQUIRED" else "YES"
-            head = (project, dataset, t.ref.table, name, position, nullable, sql_type(f))
+            head = (project, dataset, t.ref.table, name, position, nullable, shown_type(f))
             yield *head, "NEVER", "NO", "NO", partitions, cluster, "NULL", "NULL"
 
 
@@ -43,7 +43,7 @@ def _field_paths(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
 
     for t in catalog.tables(project, dataset):
         for path, f in paths("", t.fields):
-            yield project, dataset, t.ref.table, path.split(".")[0], path, sql_type(f), f.get("description"), "NULL"
+            yield project, dataset, t.ref.table, path.split(".")[0], path, shown_type(f), f.get("description"), "NULL"
 
 
 def _partitions(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
@@ -123,6 +123,63 @@ VIEWS: dict[str, tuple[list[tuple[str, str]], Callable[[Catalog, str, str], Iter
 }  # fmt: skip
 
 
+def _text(path: str) -> str:
+    return f"json_extract_string(resource, '$.{path}')"
+
+
+def _time(path: str) -> str:
+    return f"make_timestamp(CAST({_text(path)} AS BIGINT) * 1000)::TIMESTAMPTZ"
+
+
+def _table_of(json: str) -> str:
+    parts = {"project_id": "projectId", "dataset_id": "datasetId", "table_id": "tableId"}
+    return ", ".join(f"{name} := json_extract_string({json}, '$.{key}')" for name, key in parts.items())
+
+
+_STATS, _KINDS = "statistics.query", ("query", "load", "copy")
+_TARGET = (
+    "coalesce(" + ", ".join(f"json_extract(resource, '$.configuration.{k}.destinationTable')" for k in _KINDS) + ")"
+)
+_LABELS = "json_extract(resource, '$.configuration.labels')"
+# The columns of JOBS (those that this warehouse knows), each from the resource of a job.
+JOBS = {
+    "creation_time": _time("statistics.creationTime"),
+    "project_id": "project",
+    "user_email": _text("user_email"),
+    "job_id": "id",
+    "job_type": _text("configuration.jobType"),
+    "statement_type": _text(f"{_STATS}.statementType"),
+    "priority": f"coalesce({_text('configuration.query.priority')}, 'INTERACTIVE')",
+    "start_time": _time("statistics.startTime"),
+    "end_time": _time("statistics.endTime"),
+    "query": _text("configuration.query.query"),
+    "state": "state",
+    "total_bytes_processed": f"CAST({_text('statistics.totalBytesProcessed')} AS BIGINT)",
+    "total_bytes_billed": f"CAST({_text(f'{_STATS}.totalBytesBilled')} AS BIGINT)",
+    "total_slot_ms": f"CAST({_text('statistics.totalSlotMs')} AS BIGINT)",
+    "cache_hit": f"CAST({_text(f'{_STATS}.cacheHit')} AS BOOLEAN)",
+    "error_result": f"""CASE WHEN {_text("status.errorResult.reason")} IS NOT NULL THEN struct_pack(
+        reason := {_text("status.errorResult.reason")}, location := {_text("status.errorResult.location")},
+        debug_info := CAST(NULL AS VARCHAR), message := {_text("status.errorResult.message")}) END""",
+    "destination_table": f"CASE WHEN {_TARGET} IS NOT NULL THEN struct_pack({_table_of(_TARGET)}) END",
+    "referenced_tables": f"""list_transform(json_extract(resource, '$.{_STATS}.referencedTables[*]'),
+        lambda t: struct_pack({_table_of("t")}))""",
+    "labels": f"""list_transform(coalesce(json_keys({_LABELS}), []), lambda k: struct_pack(
+        key := k, value := json_extract_string({_LABELS}, '$."' || k || '"')))""",
+    "parent_job_id": "parent",
+}
+
+
+def _jobs(catalog: Catalog, project: str, region: str) -> str:
+    """The name of a temporary table with the jobs of a project; of all locations where none is given."""
+    name = new_name(catalog.cursor)
+    columns = ", ".join(f"{expression} AS {quoted(column)}" for column, expression in JOBS.items())
+    place = region.lower().removeprefix("region-")
+    where = bound("project = ?", project) + (bound(" AND lower(location) = ?", place) if place else "")
+    catalog.cursor.execute(f"CREATE TEMP TABLE {name} AS SELECT {columns} FROM jobs WHERE {where} ORDER BY created")
+    return name
+
+
 def materialised(catalog: Catalog, parts: list[str]) -> str:
     """The name of a temporary table with the rows of a view.
 
@@ -130,6 +187,8 @@ def materialised(catalog: Catalog, parts: list[str]) -> str:
         parts: project, dataset (for views of a dataset), name of the view.
     """
     project, dataset, view = parts[0], parts[1] if len(parts) > 2 else "", parts[-1]
+    if view in ("JOBS", "JOBS_BY_PROJECT") and (not dataset or dataset.lower().startswith("region-")):
+        return _jobs(catalog, project, dataset)
     if view not in VIEWS or dataset.lower().startswith("region-") or (not dataset and view != "SCHEMATA"):
         raise unsupported(f"INFORMATION_SCHEMA.{view}" + (f" of {dataset}" if dataset else " of a project"))
     columns, rows = VIEWS[view]

@@ -63,6 +63,8 @@ MACROS = (
     """bq_substr(x, s) AS CASE WHEN s = 0 THEN x ELSE substring(x, greatest(s, -length(x))) END,
         (x, s, n) AS CASE WHEN n < 0 THEN error('Third argument in SUBSTR() cannot be negative')
         ELSE substring(x, CASE WHEN s = 0 OR s < -length(x) THEN 1 ELSE s END, n) END""",
+    """bq_safe_substr(x, s) AS bq_substr(x, s),
+        (x, s, n) AS CASE WHEN n >= 0 THEN substring(x, CASE WHEN s = 0 OR s < -length(x) THEN 1 ELSE s END, n) END""",
     """bq_top_count(counts, n) AS list_transform(list_slice(list_sort(list_transform(map_entries(counts),
         lambda e: {'order': -e.value, 'key': e.key})), 1, n), lambda e: {'value': e.key, 'count': -e."order"})""",
     """bq_range_bucket(x, bounds) AS CASE WHEN x IS NULL OR bounds IS NULL THEN NULL

@@ -53,7 +53,7 @@ CASTS: dict[str, dict[str | None, str]] = {
     "BYTES": {"STRING": "encode"},
 }
 # `error` cannot stand inside TRY, so these have forms of their own that answer NULL.
-SAFE_FORMS = {"bq_int": "bq_safe_int", "bq_bool": "bq_safe_bool"}
+SAFE_FORMS = {"bq_int": "bq_safe_int", "bq_bool": "bq_safe_bool", "bq_substr": "bq_safe_substr"}
 
 
 @rule(exp.Cast, exp.TryCast)

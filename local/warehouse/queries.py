@@ -17,7 +17,7 @@ from local.warehouse.functions import rewrite
 from local.warehouse.references import Session, resolve
 from local.warehouse.schema import Field, field_of
 from local.warehouse.sizes import Sizes
-from local.warehouse.statements import duck, invalid
+from local.warehouse.statements import duck, invalid, name_columns
 from local.warehouse.tables import with_rows
 from local.warehouse.types import annotate
 from local.wire import CloudError
@@ -96,26 +96,6 @@ def compile_select(session: Session, tree: exp.Query, sizes: Sizes, *, check_fil
         raise errors.of_query(error, original) from error
     _check_names(fields)
     return Compiled(sql, fields, found, size)
-
-
-def name_columns(tree: exp.Expr) -> None:
-    """Give the unnamed columns of a result the names that BigQuery gives them: f0_, f1_ ..."""
-    while isinstance(tree, exp.SetOperation | exp.Subquery):
-        tree = tree.this
-    if not isinstance(tree, exp.Select):
-        return
-    number = 0
-    for item in list(tree.expressions):
-        if isinstance(item, exp.Alias | exp.Star | exp.Aliases) or isinstance(item.args.get("this"), exp.Star):
-            continue
-        if item.name and isinstance(item, exp.Column | exp.Dot):
-            if not item.args.get("table") and isinstance(item, exp.Column):
-                continue
-            # A field of a struct is known by its own name, also in ORDER BY.
-            item.replace(exp.alias_(item.copy(), item.name, quoted=True))
-            continue
-        item.replace(exp.alias_(item.copy(), f"f{number}_", quoted=True))
-        number += 1
 
 
 def _check_names(fields: list[Field]) -> None:

@@ -12,8 +12,10 @@ from sqlglot import exp
 from local.warehouse import information
 from local.warehouse.catalog import Catalog, Ref, Table
 from local.warehouse.parameters import Parameters
-from local.warehouse.statements import invalid, parse, place_of, unsupported
+from local.warehouse.schema import Field, find
+from local.warehouse.statements import invalid, name_columns, parse, place_of, unsupported
 
+SUFFIX = "_TABLE_SUFFIX"
 MAX_DEPTH = 16  # https://cloud.google.com/bigquery/quotas#view_limits
 REFUSED_PARTS = {
     "version": "FOR SYSTEM_TIME AS OF", "when": "FOR SYSTEM_TIME AS OF", "changes": "CHANGES", "hints": "table hints", "rows_from": "ROWS FROM",
@@ -51,8 +53,6 @@ class Session:
         parts = [str(p.name) for p in node.parts]
         if len(parts) == 1 and parts[0] in self.temporary:
             return self.temporary[parts[0]]
-        if any(p.endswith("*") for p in parts):
-            raise unsupported(f"wildcard tables ({'.'.join(parts)})")
         if len(parts) == 1 and self.default_dataset is None:
             raise invalid(f'Table "{parts[0]}" must be qualified with a dataset (e.g. dataset.table){place_of(node)}.')
         if "$" in parts[-1]:
@@ -117,7 +117,8 @@ def put_variables(session: Session, tree: exp.Expr, tables: list[Table]) -> None
         value: exp.Expr = session.variables[first].copy()
         for part in node.parts[1:]:
             value = exp.Dot(this=exp.paren(value), expression=part.copy())
-        node.replace(value)
+        shown = isinstance(node.parent, exp.Select) and node.arg_key == "expressions"
+        node.replace(exp.alias_(value, node.name, quoted=True) if shown else value)
     for named in list(tree.find_all(exp.Parameter, exp.Dot)):
         name = named.sql("bigquery").lower()
         if name in session.variables:
@@ -132,30 +133,37 @@ def _resolve(session: Session, tree: exp.Expr, found: list[Table], depth: int) -
             continue
         if not isinstance(node.this, exp.Identifier):
             raise unsupported(f"the table function {node.this.sql('bigquery')}")
-        for part, construct in REFUSED_PARTS.items():
-            if node.args.get(part):
-                raise unsupported(construct)
+        refused = [construct for part, construct in REFUSED_PARTS.items() if node.args.get(part)]
+        if refused:
+            raise unsupported(refused[0])
         if re.search(r"(^|\.)INFORMATION_SCHEMA\.|\.__TABLES__$", ".".join(p.name for p in node.parts), re.IGNORECASE):
             _point(
                 node, information.materialised(session.catalog, _information_parts(session, node)), node.parts[-1].name
             )
             continue
-        session.catalog.access.read(session.ref(node))
-        table = session.catalog.table(session.ref(node), location=session.location)
-        if table.view is not None:
-            _open_view(session, node, table, found, depth)
-        elif table.physical is None:
-            raise invalid(f"Table {table.ref} does not have a schema.")
+        ref = session.ref(node)
+        if ref.table.endswith("*"):
+            _open_wildcard(session, node, ref, found)
         else:
-            found.append(table)
-            _point(node, table.physical, table.ref.table)
-            node.meta["table"] = table
+            session.catalog.access.read(ref)
+            _open(session, node, session.catalog.table(ref, location=session.location), found, depth)
+
+
+def _open(session: Session, node: exp.Table, table: Table, found: list[Table], depth: int) -> None:
+    if table.view is not None:
+        _open_view(session, node, table, found, depth)
+    elif table.physical is None:
+        raise invalid(f"Table {table.ref} does not have a schema.")
+    else:
+        found.append(table)
+        _point(node, table.physical, table.ref.table)
+        node.meta["table"] = table
 
 
 def _information_parts(session: Session, node: exp.Table) -> list[str]:
     parts = ".".join(p.name for p in node.parts).split(".")
     before = parts[:-1] if parts[-1].upper() == "__TABLES__" else parts[:-2]
-    if len(before) == 0 and session.default_dataset:
+    if len(before) == 0 and session.default_dataset and not parts[-1].upper().startswith("JOBS"):
         before = list(session.default_dataset)
     return [*([session.project] if len(before) < 2 else []), *before, parts[-1].upper()]
 
@@ -172,11 +180,55 @@ def _point(node: exp.Table, physical: str, name: str) -> None:
 
 def _open_view(session: Session, node: exp.Table, view: Table, found: list[Table], depth: int) -> None:
     tree = parse(view.view or "")
+    name_columns(tree)
     inner = Session(catalog=session.catalog, project=view.ref.project, caller=session.caller, location=session.location)
     _resolve(inner, tree, found, depth + 1)
     alias = node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(view.ref.table, quoted=True))
     subquery = exp.Subquery(this=tree, alias=alias.copy(), joins=node.args.get("joins"))
     node.replace(subquery)
+
+
+def _open_wildcard(session: Session, node: exp.Table, ref: Ref, found: list[Table]) -> None:
+    """Put the tables with a prefix in place of `prefix*`: the columns of the newest, and _TABLE_SUFFIX.
+
+    Raises:
+        CloudError: 400 when there is none, or a view among them.
+    """
+    prefix = ref.table[:-1]
+    session.catalog.dataset(ref.project, ref.dataset, location=session.location)
+    tables = [t for t in session.catalog.tables(ref.project, ref.dataset) if t.ref.table.startswith(prefix)]
+    if any(t.view is not None for t in tables):
+        raise invalid(f"Views cannot be queried through prefix. Prefix: {ref}")
+    tables = [t for t in tables if t.physical]
+    if not tables:
+        raise invalid(f"{ref} does not match any table.")
+    newest = max(tables, key=lambda t: int(t.resource["creationTime"]))
+    selects = [_one_of_many(t, newest.fields, t.ref.table.removeprefix(prefix)) for t in tables]
+    for table in tables:
+        session.catalog.access.read(table.ref)
+    found += tables
+    select = node.find_ancestor(exp.Select)
+    name = node.alias or f"{prefix}*"
+    rows = exp.union(*selects, distinct=False, copy=False) if len(selects) > 1 else selects[0]
+    alias = exp.TableAlias(this=exp.to_identifier(name, quoted=True))
+    node.replace(exp.Subquery(this=rows, alias=alias, joins=node.args.get("joins")))
+    for star in [
+        s for item in (select.expressions if select else []) for s in (item, item.this) if isinstance(s, exp.Star)
+    ]:
+        # A pseudo column is in no `*`.
+        star.set("except_", [*(star.args.get("except_") or []), exp.to_identifier(SUFFIX, quoted=True)])
+
+
+def _one_of_many(table: Table, fields: list[Field], suffix: str) -> exp.Select:
+    node = exp.Table(this=exp.to_identifier(table.ref.table, quoted=True))
+    _point(node, str(table.physical), table.ref.table)
+    node.meta["table"] = table
+    missing = [f["name"] for f in fields if find(table.fields, f["name"]) is None]
+    columns = [
+        exp.alias_(exp.Null() if f["name"] in missing else exp.column(f["name"], quoted=True), f["name"], quoted=True)
+        for f in fields
+    ]
+    return exp.select(*columns, exp.alias_(exp.Literal.string(suffix), SUFFIX, quoted=True)).from_(node)
 
 
 def is_cte(node: exp.Table) -> bool:

@@ -138,6 +138,11 @@ def sql_type(field: Field, *, element: bool = False) -> str:
     return str(SQL_NAMES.get(field["type"], field["type"]))
 
 
+def shown_type(field: Field) -> str:
+    """The type as INFORMATION_SCHEMA shows it: names of fields in backticks only where they need them."""
+    return re.sub(r"`([A-Za-z_]\w*)`", r"\1", sql_type(field))
+
+
 def field_of(name: str, kind: DuckDBPyType) -> Field:
     """The field that BigQuery would report for a column of a DuckDB result."""
     if kind.id in ("list", "array"):

@@ -6,16 +6,17 @@ Grammar: https://cloud.google.com/bigquery/docs/reference/standard-sql/procedura
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from local.warehouse.statements import invalid, unsupported
 
 Tokens = list[Token]
+REFUSED = {"CALL", "CASE"}
+SYNONYMS = {"LEAVE": "BREAK", "ITERATE": "CONTINUE"}
 SCRIPT_WORDS = {
     "DECLARE", "SET", "BEGIN", "IF", "WHILE", "LOOP", "FOR", "REPEAT", "EXECUTE", "ASSERT", "RAISE", "BREAK", "CONTINUE",
-    "RETURN", "COMMIT", "ROLLBACK",
+    "RETURN", "COMMIT", "ROLLBACK", *SYNONYMS,
 }  # fmt: skip
-REFUSED = {"CALL", "CASE", "LEAVE", "ITERATE"}
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,12 @@ class Reader:
         readers = {"IF": self._if, "WHILE": self._while, "LOOP": self._loop, "FOR": self._for, "REPEAT": self._repeat}
         if first in readers:
             return readers[first]()
+        first = SYNONYMS.get(first, first)
         kind = first if first in STEPS else "STATEMENT"
         self._at += kind != "STATEMENT"
         tokens = self._until()
+        if first in JUMPS and tokens:
+            raise unsupported(f"labels ({first} {tokens[0].text})")
         self._end_of_statement()
         return Step(kind, tokens)
 
@@ -181,6 +185,7 @@ class Reader:
         return Step("FOR", head, body)
 
 
+JUMPS = ("BREAK", "CONTINUE")
 ENDS = {"END", "ELSE", "ELSEIF", "EXCEPTION", "UNTIL", "THEN", "DO"}
 STEPS = {
     "DECLARE", "SET", "BEGIN", "COMMIT", "ROLLBACK", "BREAK", "CONTINUE", "RETURN", "RAISE", "ASSERT", "EXECUTE",

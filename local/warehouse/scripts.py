@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 from sqlglot import exp
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from local.warehouse import errors, rows
 from local.warehouse.catalog import Resource, now_ms
@@ -24,6 +24,7 @@ from local.warehouse.sizes import Sizes
 from local.warehouse.statements import invalid, parse, parse_tokens, tokens_of, unsupported
 from local.wire import CloudError
 
+_OPENING, _CLOSING = (TokenType.L_PAREN, TokenType.L_BRACKET), (TokenType.R_PAREN, TokenType.R_BRACKET)
 MAX_STEPS = 100_000  # so that an endless loop ends
 # Runs one statement: a session, its tree, an id for its results.
 Run = Callable[[Session, exp.Expr, str], Outcome]
@@ -51,7 +52,7 @@ class Script:
     def __init__(self, session: Session, run: Run, child: Child, sizes: Sizes, sql: str) -> None:
         self.session, self._run, self._child, self._sizes, self._sql = session, run, child, sizes, sql
         self._types: dict[str, exp.DataType | None] = {}
-        self._in_transaction = False
+        self._in_transaction = self._aborted = False
         self._steps = self._children = 0
         self.last: Outcome | None = None
 
@@ -130,13 +131,42 @@ class Script:
     def _execute(self, step: Step) -> None:
         if word(step.tokens[0]) != "IMMEDIATE":
             raise unsupported(f"EXECUTE {step.tokens[0].text}")
-        if any(word(t) in ("INTO", "USING") for t in step.tokens):
-            raise unsupported("EXECUTE IMMEDIATE with INTO or USING")
-        text = str(self._value(step.tokens[1:])[1])
-        outcome = self._run(self.session, parse(text), f"script_job_{uuid.uuid4().hex}_{self._children}")
+        clauses = _clauses(step.tokens[1:], "INTO", "USING")
+        tree = parse(str(self._value(clauses[""])[1]))
+        arguments = self._arguments(clauses.get("USING", []))
+        for node in list(tree.find_all(exp.Parameter)):
+            if node.name.lower() in arguments:
+                node.replace(arguments[node.name.lower()].copy())
+        outcome = self._run(self.session, tree, f"script_job_{uuid.uuid4().hex}_{self._children}")
         self._children += 1
         self.last = outcome
+        if "INTO" in clauses:
+            self._receive([t.text for t in clauses["INTO"] if t.token_type != TokenType.COMMA], outcome)
         self._commit_unless_asked()
+
+    def _arguments(self, tokens: Tokens) -> dict[str, exp.Expr]:
+        """The values of USING, by name (`x AS name`) or, as in a statement, by place (`?1`)."""
+        found = {}
+        for place, part in enumerate(_listed(tokens), 1):
+            named = len(part) > 2 and word(part[-2]) == "AS"
+            name = part[-1].text.lower() if named else f"?{place}"
+            found[name] = literal(*self._value(part[:-2] if named else part))
+        return found
+
+    def _receive(self, names: list[str], outcome: Outcome) -> None:
+        """Put the one row of a query into variables; NULLs when there is none."""
+        fields = outcome.statistics.get("schema", {}).get("fields", [])
+        if outcome.result is None or len(fields) != len(names):
+            raise invalid(f"EXECUTE IMMEDIATE INTO: {len(names)} variables for a query of {len(fields)} columns")
+        found = rows.read(self._cursor, str(outcome.result.physical), fields, start=0, size=2, int64_timestamps=True)
+        if len(found) > 1:
+            raise invalid("EXECUTE IMMEDIATE INTO: the query returned more than one row")
+        cells = json.loads(found[0])["f"] if found else [{"v": None}] * len(fields)
+        for name, field, cell in zip(names, fields, cells, strict=True):
+            if name.lower() not in self.session.variables:
+                raise invalid(f"Undeclared variable: {name}")
+            kind, value = self._types.get(name.lower()), literal(field, cell["v"])
+            self._put(name, exp.Cast(this=value, to=kind.copy()) if kind else value)
 
     # --- variables
 
@@ -255,7 +285,7 @@ class Script:
                 raise
             self._cursor.execute("ROLLBACK")
             self._cursor.execute("BEGIN")
-            self._in_transaction = False
+            self._aborted = self._in_transaction  # as documented it is still open, to be rolled back
             self._put("@@error.message", exp.Literal.string(error.message))
             self._all(step.otherwise)
         kept = {name: value for name, value in self.session.variables.items() if name in outer or name.startswith("@@")}
@@ -301,9 +331,38 @@ class Script:
     def _finish(self, how: str) -> None:
         if not self._in_transaction:
             raise invalid(f"{how} TRANSACTION is only allowed inside a transaction")
+        if self._aborted and how == "COMMIT":
+            raise unsupported("COMMIT TRANSACTION after a statement of the transaction failed; roll it back")
         self._cursor.execute(how)
         self._cursor.execute("BEGIN")
-        self._in_transaction = False
+        self._in_transaction = self._aborted = False
+
+
+def _clauses(tokens: Tokens, *words: str) -> dict[str, Tokens]:
+    """Tokens by the word before them, outside of parentheses; the first of all under ""."""
+    found: dict[str, Tokens] = {"": []}
+    current, depth = "", 0
+    for token in tokens:
+        depth += (token.token_type == TokenType.L_PAREN) - (token.token_type == TokenType.R_PAREN)
+        if depth == 0 and word(token) in words:
+            current = word(token)
+            found[current] = []
+        else:
+            found[current].append(token)
+    return found
+
+
+def _listed(tokens: Tokens) -> list[Tokens]:
+    """Tokens between commas, outside of parentheses."""
+    found: list[Tokens] = [[]] if tokens else []
+    depth = 0
+    for token in tokens:
+        depth += (token.token_type in _OPENING) - (token.token_type in _CLOSING)
+        if depth == 0 and token.token_type == TokenType.COMMA:
+            found.append([])
+        else:
+            found[-1].append(token)
+    return found
 
 
 def _type_of(tokens: Tokens, sql: str) -> exp.DataType:

@@ -12,7 +12,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.bigquery import BigQuery
 from sqlglot.errors import ErrorLevel, ParseError, TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from local.wire import CloudError
 
@@ -93,6 +93,11 @@ def parse(sql: str) -> exp.Expr:
 
 def parse_tokens(tokens: list[Token], sql: str) -> exp.Expr:
     """One statement from its tokens, whose places refer to `sql`."""
+    words = [t.text.upper() for t in tokens[:4] if t.text.upper() not in ("OR", "REPLACE")]
+    if words and words[0] in REFUSED:
+        raise unsupported(f"the statement {REFUSED[words[0]]}")
+    if words[:2] == ["CREATE", "PROCEDURE"]:
+        raise unsupported("CREATE PROCEDURE")
     try:
         found = BigQuery().parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, sql)
     except ParseError as error:
@@ -147,6 +152,10 @@ def _column(token: Token) -> int:
     return token.col - len(token.text) + 1
 
 
+# Statements that sqlglot would not tell from nonsense.
+REFUSED = {
+    "CALL": "CALL", "LOAD": "LOAD DATA", "GRANT": "GRANT", "REVOKE": "REVOKE", "UNDROP": "UNDROP", "ASSERT": "ASSERT",
+}  # fmt: skip
 # First words of statements that GoogleSQL has.
 KEYWORDS = {
     "CREATE", "DROP", "ALTER", "CALL", "EXECUTE", "GRANT", "REVOKE", "LOAD", "ASSERT", "UNDROP", "BEGIN", "COMMIT",
@@ -162,6 +171,33 @@ def place_of(node: exp.Expr) -> str:
             width = int(part.meta["end"]) - int(part.meta["start"]) + 1
             return f" at [{part.meta['line']}:{int(part.meta['col']) - width + 1}]"
     return ""
+
+
+def name_columns(tree: exp.Expr) -> None:
+    """Give the unnamed columns of a result the names that BigQuery gives them: f0_, f1_ ..."""
+    for inner in tree.find_all(exp.Subquery, exp.CTE):
+        if isinstance(inner, exp.CTE) or isinstance(inner.parent, exp.From | exp.Join):
+            _name_columns(inner.this)
+    _name_columns(tree)
+
+
+def _name_columns(tree: exp.Expr) -> None:
+    while isinstance(tree, exp.SetOperation | exp.Subquery):
+        tree = tree.this
+    if not isinstance(tree, exp.Select):
+        return
+    number = 0
+    for item in list(tree.expressions):
+        if isinstance(item, exp.Alias | exp.Star | exp.Aliases) or item.is_star:
+            continue
+        if item.name and isinstance(item, exp.Column | exp.Dot):
+            if not item.args.get("table") and isinstance(item, exp.Column):
+                continue
+            # A field of a struct is known by its own name, also in ORDER BY.
+            item.replace(exp.alias_(item.copy(), item.name, quoted=True))
+            continue
+        item.replace(exp.alias_(item.copy(), f"f{number}_", quoted=True))
+        number += 1
 
 
 def duck(tree: exp.Expr) -> str:

@@ -1,11 +1,13 @@
 """bigquery.tabledata.*: rows read page by page, and rows streamed in."""
 
 import json
+import re
 import threading
 import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import duckdb
 
@@ -15,11 +17,13 @@ from local.warehouse.database import Database, quoted, text
 from local.warehouse.defaults import default_sql
 from local.warehouse.job_routes import MAX_PAGE_ROWS, with_rows
 from local.warehouse.paging import number, start_of
-from local.warehouse.schema import Field, find
+from local.warehouse.schema import Field, find, mode_of
 from local.wire import Answer, Call, CloudError, Method
 
 REMEMBERED_SECONDS = 60  # https://cloud.google.com/bigquery/docs/streaming-data-into-bigquery#dataconsistency
 REMEMBERED_IDS = 100_000
+# The column in the words that conversions.py has for a fault.
+FAULTY = re.compile(r"Field: (.+)$|^Required field (.+) cannot be null$|^No such field: (.+)\.$")
 
 
 class TableData:
@@ -84,12 +88,11 @@ class TableData:
         return Answer(body=answer | ({"insertErrors": faults} if faults else {}))
 
     def _insert(self, catalog: Catalog, table: Table, given: Sequence[Resource], body: Resource) -> list[Resource]:
-        names = {f["name"].lower(): f["name"] for f in table.fields}
-        lines = [json.dumps({names.get(k.lower(), k): v for k, v in (r.get("json") or {}).items()}) for r in given]
+        lines = [_line(table, row) for row in given]
         defaults = {f["name"]: default_sql(f) for f in table.fields if f.get("defaultValueExpression")}
         ignore = bool(body.get("ignoreUnknownValues"))
         pairs = conversions.json_columns(table.fields, "j", ignore_unknown=ignore, defaults=defaults)
-        values = ", ".join(f"({i}, CAST({text(line)} AS JSON))" for i, line in enumerate(lines))
+        values = ", ".join(f"({i}, CAST({text(line)} AS JSON))" for i, (line, _) in enumerate(lines))
         source = conversions.with_members(table.fields, "j", f"(VALUES {values}) AS lines(i, j)")
         staged = conversions.staged(pairs, table.fields, source, 'i AS "row$"')
         stage = f"insert_{uuid.uuid4().hex}"
@@ -98,6 +101,7 @@ class TableData:
             faults = dict(
                 catalog.cursor.execute(f'SELECT "row$", "fault$" FROM {stage} WHERE "fault$" IS NOT NULL').fetchall()
             )
+            faults |= {i: fault for i, (_, fault) in enumerate(lines) if fault}
             faults |= self._outside(catalog, table, stage)
             if not faults or body.get("skipInvalidRows"):
                 fresh = [
@@ -154,7 +158,34 @@ def _ref(call: Call) -> Ref:
 
 
 def _fault(index: int, reason: str, message: str) -> Resource:
-    return {"index": index, "errors": [{"reason": reason, "location": "", "debugInfo": "", "message": message}]}
+    column = FAULTY.search(message)
+    location = next(name for name in column.groups() if name) if column else ""
+    return {"index": index, "errors": [{"reason": reason, "location": location, "debugInfo": "", "message": message}]}
+
+
+def _unpacked(field: Field, value: Any) -> Any:
+    """A value for insertAll, where a column of type JSON gets text.
+
+    Raises:
+        ValueError: that is no JSON.
+    """
+    if mode_of(field) == "REPEATED" and isinstance(value, list):
+        return [_unpacked(field | {"mode": "NULLABLE"}, item) for item in value]
+    if field["type"] == "RECORD" and isinstance(value, dict):
+        return {k: _unpacked(f, v) if (f := find(field["fields"], k)) else v for k, v in value.items()}
+    return json.loads(value) if field["type"] == "JSON" and isinstance(value, str) else value
+
+
+def _line(table: Table, row: Resource) -> tuple[str, str]:
+    """A row as JSON, its names as the table writes them; and what is wrong with its columns of type JSON."""
+    members, fault = {}, ""
+    for name, value in (row.get("json") or {}).items():
+        field = find(table.fields, name)
+        try:
+            members[field["name"] if field else name] = _unpacked(field, value) if field else value
+        except ValueError as error:
+            fault = fault or f"Invalid JSON: {error}. Field: {name}"
+    return json.dumps(members), fault
 
 
 def _selected(table: Table, fields: list[Field], names: str | None) -> list[Field]:

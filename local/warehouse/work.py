@@ -100,10 +100,11 @@ class Work:
             raise CloudError(400, "required", "Required parameter is missing: query")
         destination = configuration.get("destinationTable")
         try:
-            tokens = tokens_of(str(configuration["query"]))
+            sql = str(configuration["query"])
+            tokens = tokens_of(sql)
             script = is_script(tokens)
             steps = leaves(Reader(tokens).script()) if script else []
-            trees = [parse_tokens(s.tokens, "") for s in steps] if script else [parse(str(configuration["query"]))]
+            trees = [parse_tokens(s.tokens, sql) for s in steps] if script else [parse(sql)]
         except CloudError:
             trees, script = [], False  # the job will say so
         reads_only = all(isinstance(t, exp.Query | exp.Export) for t in trees) and not destination and not script

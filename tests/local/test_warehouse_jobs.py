@@ -280,3 +280,20 @@ def test_the_clock_of_a_job_moves_on(bq: bigquery.Client) -> None:
     job = bq.query("SELECT 1")
     job.result()
     assert abs(job.created.timestamp() - before) < 60
+
+
+def test_streamed_json_is_json(bq: bigquery.Client, make: Callable[..., bigquery.Table], rows: Rows) -> None:
+    table = make("events", "id INT64", "body JSON", "parts JSON REPEATED")
+    assert bq.insert_rows(table, [{"id": 1, "body": {"a": [1, 2]}, "parts": [{"b": 1}, "x"]}]) == []
+    assert bq.insert_rows_json(table, [{"id": 2, "body": '{"a": [5]}'}]) == []
+    found = rows(f"SELECT id, JSON_TYPE(body), JSON_VALUE(body, '$.a[0]'), parts FROM {table} ORDER BY id")
+    assert found == [(1, "object", "1", [{"b": 1}, "x"]), (2, "object", "5", [])]
+    [fault] = bq.insert_rows_json(table, [{"id": 3, "body": "no json"}])
+    assert fault["errors"][0]["location"] == "body"
+
+
+def test_a_row_error_tells_the_column(bq: bigquery.Client, make: Callable[..., bigquery.Table]) -> None:
+    table = make("orders", "id INT64 REQUIRED", "paid DATE")
+    bad = [{"id": 1, "paid": "soon"}, {"paid": None}, {"id": 2, "tip": 3}]
+    faults = bq.insert_rows_json(table, bad)
+    assert [fault["errors"][0]["location"] for fault in faults] == ["paid", "id", "tip"]

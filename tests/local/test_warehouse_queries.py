@@ -327,5 +327,61 @@ def test_information_schema_describes_tables_columns_and_partitions(rows: Rows, 
     partitions = f"SELECT partition_id, total_rows FROM `{PROJECT}.{dataset}.INFORMATION_SCHEMA.PARTITIONS` ORDER BY 1"
     assert rows(partitions) == [("20240501", 10), ("20240502", 10), ("20240503", 10)]
     assert (dataset,) in rows("SELECT schema_name FROM INFORMATION_SCHEMA.SCHEMATA")
-    with pytest.raises(BadRequest, match=r"does not support INFORMATION_SCHEMA\.JOBS"):
-        rows("SELECT * FROM `region-eu`.INFORMATION_SCHEMA.JOBS")
+    with pytest.raises(BadRequest, match=r"does not support INFORMATION_SCHEMA\.RESERVATIONS"):
+        rows("SELECT * FROM `region-eu`.INFORMATION_SCHEMA.RESERVATIONS")
+
+
+def test_information_schema_shows_nested_types_as_google_writes_them(rows: Rows, dataset: str) -> None:
+    rows(f"CREATE TABLE {dataset}.nested (s STRUCT<a INT64, b ARRAY<STRING>>, o STRUCT<`we ird` INT64>, raw BYTES)")
+    types = rows(f"SELECT data_type FROM {dataset}.INFORMATION_SCHEMA.COLUMNS ORDER BY ordinal_position")
+    assert [t for (t,) in types] == ["STRUCT<a INT64, b ARRAY<STRING>>", "STRUCT<`we ird` INT64>", "BYTES"]
+
+
+@pytest.mark.parametrize("view", ["JOBS", "JOBS_BY_PROJECT"])
+def test_information_schema_lists_jobs_with_their_cost_and_errors(
+    bq: bigquery.Client, rows: Rows, partitioned: str, view: str
+) -> None:
+    label = {"hunt": view.lower()}
+    query = f"SELECT n FROM {partitioned} WHERE day = '2024-05-01'"
+    good = bq.query(query, job_config=bigquery.QueryJobConfig(labels=label))
+    good.result()
+    bad = bq.query("SELECT nothing", location="europe-west4", job_config=bigquery.QueryJobConfig(labels=label))
+    with pytest.raises(BadRequest):
+        bad.result()
+    schema = f"`region-europe-west4`.INFORMATION_SCHEMA.{view}"
+    found = rows(
+        f"""SELECT job_id, state, statement_type, total_bytes_processed, error_result.reason,
+            ARRAY_LENGTH(referenced_tables), destination_table.project_id, end_time >= start_time FROM {schema}
+            WHERE creation_time > TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR)
+            AND EXISTS (SELECT 1 FROM UNNEST(labels) AS l WHERE l.key = 'hunt' AND l.value = '{view.lower()}')
+            ORDER BY creation_time"""
+    )
+    assert found[0] == (good.job_id, "DONE", "SELECT", good.total_bytes_processed, None, 1, PROJECT, True)
+    assert [found[1][i] for i in (0, 1, 4)] == [bad.job_id, "DONE", "invalidQuery"]
+    assert not rows(f"SELECT job_id FROM `region-us`.INFORMATION_SCHEMA.{view} WHERE job_id = '{good.job_id}'")
+
+
+# --- tables by prefix, rows from columns
+
+
+def test_a_wildcard_reads_the_tables_of_a_prefix(rows: Rows, dataset: str) -> None:
+    for day, columns in (("20240501", "1 AS n"), ("20240502", "2 AS n, 'x' AS note")):
+        rows(f"CREATE TABLE {dataset}.visits_{day} AS SELECT {columns}")
+    visits = f"`{PROJECT}.{dataset}.visits_*`"
+    assert rows(f"SELECT * FROM {visits} ORDER BY n") == [(1, None), (2, "x")], "columns are the newest table's"
+    assert rows(f"SELECT n, _TABLE_SUFFIX FROM {visits} WHERE _TABLE_SUFFIX > '20240501'") == [(2, "20240502")]
+    assert rows(f"SELECT SUM(v.n) FROM `{dataset}.visits_2024*` AS v WHERE v._TABLE_SUFFIX = '0501'") == [(1,)]
+    with pytest.raises(BadRequest, match="does not match any table"):
+        rows(f"SELECT * FROM `{dataset}.visitors_*`")
+
+
+def test_unpivot_makes_rows_of_columns(rows: Rows) -> None:
+    source = "(SELECT 7 AS id, 2 AS spring, CAST(NULL AS INT64) AS autumn)"
+    assert rows(f"SELECT * FROM {source} UNPIVOT(sales FOR season IN (spring, autumn))") == [(7, "spring", 2)]
+    named = "UNPIVOT INCLUDE NULLS (sales FOR season IN (spring AS 'S', autumn AS 'A'))"
+    assert rows(f"SELECT season, sales FROM {source} {named} ORDER BY 1") == [("A", None), ("S", 2)]
+
+
+def test_columns_of_subqueries_have_googles_names(bq: bigquery.Client) -> None:
+    found = bq.query_and_wait("SELECT * FROM (SELECT COUNT(*), 1 AS one, 'a')")
+    assert [field.name for field in found.schema] == ["f0_", "one", "f1_"]

@@ -33,6 +33,15 @@ SCRIPTS: dict[str, list[tuple[Any, ...]]] = {
     "DECLARE t INT64 DEFAULT 0; FOR r IN (SELECT x FROM UNNEST([1, 2, 3]) AS x) DO SET t = t + r.x; END FOR; SELECT t": [
         (6,)
     ],
+    "DECLARE n INT64 DEFAULT 0; LOOP SET n = n + 1; IF n > 3 THEN LEAVE; END IF; END LOOP; SELECT n": [(4,)],
+    "DECLARE n, k INT64 DEFAULT 0; WHILE n < 4 DO SET n = n + 1; IF n = 2 THEN ITERATE; END IF; SET k = k + n; END WHILE; SELECT k": [
+        (8,)
+    ],
+    "DECLARE x INT64; EXECUTE IMMEDIATE 'SELECT @a + @b' INTO x USING 1 AS a, 2 AS b; SELECT x": [(3,)],
+    "DECLARE x FLOAT64; DECLARE y STRING; EXECUTE IMMEDIATE 'SELECT ? * 2, ?' INTO x, y USING 4, CONCAT('a', 'b'); SELECT x / 3 > 2.6, y": [
+        (True, "ab")
+    ],
+    "DECLARE x INT64 DEFAULT 1; EXECUTE IMMEDIATE 'SELECT 1 LIMIT 0' INTO x; SELECT x": [(None,)],
     "BEGIN SELECT 1 / 0; EXCEPTION WHEN ERROR THEN SELECT @@error.message; END": [("division by zero: 1 / 0",)],
     "DECLARE x INT64 DEFAULT 1; BEGIN DECLARE y INT64 DEFAULT 2; SET x = y; END; SELECT x": [(2,)],
     "CREATE TEMP FUNCTION half(x FLOAT64) AS (x / 2); SELECT half(half(10))": [(2.5,)],
@@ -116,3 +125,36 @@ def test_what_a_failed_script_did_before_stays(rows: Rows, dataset: str) -> None
 def test_a_broken_script_says_where(rows: Rows, script: str, told: str) -> None:
     with pytest.raises(BadRequest, match=told):
         rows(script)
+
+
+def test_a_variable_names_its_column(bq: bigquery.Client) -> None:
+    found = bq.query_and_wait("DECLARE total INT64 DEFAULT 4; SELECT total, total + 1")
+    assert [field.name for field in found.schema] == ["total", "f0_"]
+
+
+def test_a_handler_rolls_the_failed_transaction_back(rows: Rows, make: Callable[..., bigquery.Table]) -> None:
+    table = make("ledger", "n INT64")
+    work = f"BEGIN TRANSACTION; INSERT {table} VALUES (1); SELECT ERROR('no funds'); COMMIT TRANSACTION;"
+    handler = "ROLLBACK TRANSACTION; SELECT @@error.message"
+    assert rows(f"BEGIN {work} EXCEPTION WHEN ERROR THEN {handler}; END") == [("no funds",)]
+    assert rows(f"SELECT COUNT(*) FROM {table}") == [(0,)]
+    with pytest.raises(BadRequest, match="COMMIT TRANSACTION after a statement of the transaction failed"):
+        rows(f"BEGIN {work} EXCEPTION WHEN ERROR THEN COMMIT TRANSACTION; END")
+
+
+@pytest.mark.parametrize(
+    ("script", "fault"),
+    [
+        ("DECLARE a INT64; EXECUTE IMMEDIATE 'SELECT 1 FROM UNNEST([1, 2])' INTO a", "more than one row"),
+        ("DECLARE a INT64; EXECUTE IMMEDIATE 'SELECT 1, 2' INTO a", "1 variables for a query of 2 columns"),
+        ("EXECUTE IMMEDIATE 'SELECT 1' INTO nowhere", "Undeclared variable: nowhere"),
+        ("EXECUTE IMMEDIATE 'SELECT @b' USING 1 AS a", "'b' not found"),
+        ("CALL d.p()", "does not support the statement CALL"),
+        ("CREATE PROCEDURE d.p() BEGIN SELECT 1; END", "does not support CREATE PROCEDURE"),
+        ("LOAD DATA INTO d.t FROM FILES (format='CSV', uris=['gs://b/x'])", "does not support the statement LOAD DATA"),
+    ],
+)
+def test_what_a_script_cannot_do_is_told(rows: Rows, script: str, fault: str) -> None:
+    with pytest.raises(BadRequest, match=fault) as caught:
+        rows(script)
+    assert caught.value.errors[0]["reason"] == "invalidQuery"

@@ -307,3 +307,27 @@ def test_what_the_warehouse_lacks_names_the_method(bq: bigquery.Client, dataset:
     assert list(bq.list_routines(dataset)) == []
     assert list(bq.list_models(dataset)) == []
     assert PROJECT in [p.project_id for p in bq.list_projects()]
+
+
+def test_a_view_has_the_names_of_columns_that_it_was_given(bq: bigquery.Client, dataset: str, rows: Rows) -> None:
+    rows(f"CREATE VIEW {dataset}.named(day OPTIONS (description = 'of sale'), sum) AS SELECT DATE '2024-05-01' AS d, 3")
+    found = bq.get_table(f"{dataset}.named")
+    assert [(f.name, f.field_type, f.description) for f in found.schema] == [
+        ("day", "DATE", "of sale"),
+        ("sum", "INTEGER", None),
+    ]
+    assert rows(f"SELECT sum FROM {dataset}.named WHERE day = '2024-05-01'") == [(3,)]
+    with pytest.raises(BadRequest, match="has 1 columns, but its query 2"):
+        rows(f"CREATE VIEW {dataset}.short(a) AS SELECT 1, 2")
+
+
+def test_ddl_declares_bytes(bq: bigquery.Client, dataset: str, rows: Rows) -> None:
+    rows(f"CREATE TABLE {dataset}.digests (whole BYTES, head BYTES(4))")
+    assert [f.field_type for f in bq.get_table(f"{dataset}.digests").schema] == ["BYTES", "BYTES"]
+    rows(f"INSERT {dataset}.digests VALUES (b'abcde', b'abcd')")
+    assert rows(f"SELECT * FROM {dataset}.digests") == [(b"abcde", b"abcd")]
+
+
+def test_partitions_by_time_of_ingestion_are_refused_by_name(dataset: str, rows: Rows) -> None:
+    with pytest.raises(BadRequest, match="ingestion-time partitioning"):
+        rows(f"CREATE TABLE {dataset}.arrivals (n INT64) PARTITION BY _PARTITIONDATE")
