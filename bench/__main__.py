@@ -55,9 +55,10 @@ def _measured(figure: Figure, ground: Ground) -> Sample | None:
 
 
 def _table(measured: list[tuple[Figure, Sample | None]]) -> Table:
-    table = Table("figure", "measured", "at most", "", "what", "more", box=box.SIMPLE, pad_edge=False)
+    table = Table("figure", "measured", "target", "", "what", "more", box=box.SIMPLE, pad_edge=False)
     for figure, sample in measured:
-        target = f"{figure.target:g} {figure.unit}" if figure.target else "-"
+        bound = "at least " if figure.at_least else ""
+        target = f"{bound}{figure.target:g} {figure.unit}" if figure.target else "-"
         shown = f"{sample.value:.3g} {figure.unit}" if sample else "failed"
         verdict, note = (figure.verdict(sample), sample.note) if sample else ("", "see above")
         table.add_row(figure.name, shown, target, verdict, figure.tells, note)

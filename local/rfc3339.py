@@ -3,7 +3,9 @@
 import re
 from datetime import UTC, datetime
 
-_FORM = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[Tt](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2}))?")
+_FORM = re.compile(
+    r"(\d{4}-\d{2}-\d{2})(?:[Tt](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:?\d{2}))?"
+)  # +0000: as the Logging client has it
 
 
 def now() -> str:

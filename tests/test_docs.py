@@ -20,6 +20,10 @@ RUN_BY = {
     "pulumi up": "tests/local/provider/test_engine.py",
     "eval": "tests/local/test_command_line.py",
     "python -m local fault": "tests/local/test_faults.py",
+    "export CLOUDSDK_": "tests/local/test_command_line_tools.py",
+    "gcloud storage": "tests/local/test_command_line_tools.py",
+    "gcloud logging": "tests/local/test_command_line_tools.py",
+    "bq --api": "tests/local/test_command_line_tools.py",
 }
 
 

@@ -54,6 +54,7 @@ class Buckets:
             row("storage.buckets.insert", "POST", all_, self._insert, "project", supports=kept, refuses=refuses),
             row("storage.buckets.list", "GET", all_, self._list, "project prefix maxResults pageToken"),
             row("storage.buckets.get", "GET", one, self._get, IF),
+            row("storage.buckets.getStorageLayout", "GET", one + "/storageLayout", self._layout, "prefix"),
             row("storage.buckets.patch", "PATCH", one, self._patch, IF, supports=kept, refuses=refuses),
             row("storage.buckets.update", "PUT", one, self._update, IF, supports=kept, refuses=refuses),
             row("storage.buckets.delete", "DELETE", one, self._delete, IF, refuses="soft deletion of buckets"),
@@ -137,6 +138,13 @@ class Buckets:
             bucket = rows.bucket(call.params["bucket"])
         check(call, bucket, reading=True)
         return Answer(body=bucket_resource(bucket, call.base_url))
+
+    def _layout(self, call: Call) -> Answer:
+        """What gcloud asks before it moves an object."""
+        with self._catalog.reading() as rows:
+            bucket = rows.bucket(call.params["bucket"])
+        place = {key: bucket_resource(bucket, call.base_url)[key] for key in ("location", "locationType")}
+        return Answer(body={"kind": "storage#storageLayout", "bucket": bucket.name, **place})
 
     def _patch(self, call: Call) -> Answer:
         changed = self.change(call.params["bucket"], call.json(), call)

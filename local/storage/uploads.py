@@ -84,7 +84,7 @@ def read_related(content_type: str, body: IO[bytes]) -> tuple[dict[str, Any], in
     Raises:
         CloudError: 400 for a body of another shape.
     """
-    boundary = _parameter(content_type, "boundary").encode()
+    boundary = _parameter(content_type, "boundary").strip("'").encode()  # gcloud writes it between apostrophes
     first = body.readline(MAXIMUM_LINE_BYTES)
     if not boundary or first.rstrip() != b"--" + boundary:
         raise invalid(f"The body does not begin with the boundary that Content-Type names: {content_type!r}")

@@ -12,6 +12,7 @@ from local.warehouse.access import Authority, bindings_of_dataset
 from local.warehouse.catalog import Catalog, Ref
 from local.warehouse.database import Database
 from local.warehouse.datasets import Datasets, canonical_location
+from local.warehouse.discovery import Discovery
 from local.warehouse.exports import Files
 from local.warehouse.job_routes import JobRoutes
 from local.warehouse.jobs import Jobs
@@ -49,6 +50,7 @@ class Warehouse:
             Tables(self._database, sizes, work.check_view),
             Datasets(self._database),
             Projects(self._database),
+            Discovery(self.methods),
         )
         self._jobs.resume()
 

@@ -15,6 +15,7 @@ from tests.conftest import ROOT
 
 ISSUE = {"demo": 120, "preview": 10, "parse": 150, "cloud-ready": 250, "cloud-deployed": 250}
 ISSUE |= {"delivery": 10, "delivery-memory": 512}
+ISSUE |= {"query": 20, "uploads": 300, "object-memory": 64, "load": 1, "listing": 25_000, "load-memory": 1500}
 
 
 def bench(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

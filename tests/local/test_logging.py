@@ -188,6 +188,13 @@ def test_what_the_client_writes_it_reads_back(client: cloud_logging.Client) -> N
     assert first.received_timestamp
 
 
+def test_the_client_adds_a_time_to_filters_and_is_understood(client: cloud_logging.Client) -> None:
+    logger = client.logger("fresh", resource=cloud_logging.Resource("global", {}))
+    logger.log_text("late", severity="ERROR")
+    found = list(client.list_entries(filter_="severity>=ERROR"))  # without a timestamp the client adds one
+    assert [entry.payload for entry in found] == ["late"]
+
+
 def test_a_batch_keeps_its_order_within_one_instant(client: cloud_logging.Client) -> None:
     with logger_of(client, "batch").batch() as batch:
         for number in range(20):

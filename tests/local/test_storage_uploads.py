@@ -311,3 +311,11 @@ def test_what_the_xml_api_lacks_is_refused(bucket: storage.Bucket, http: httpx.C
     assert http.get(f"{path}?acl").status_code == 501
     assert http.post(path).status_code == 501
     assert http.get("/storage/v1/b/x/notificationConfigs").status_code == 501
+
+
+def test_a_boundary_between_apostrophes_is_read_as_gcloud_means_it(http: httpx.Client, bucket: storage.Bucket) -> None:
+    kind = {"content-type": "multipart/related; boundary='==b=='"}
+    body = related({"name": "x"}, b"media")
+    answer = http.post(f"/upload/storage/v1/b/{bucket.name}/o?uploadType=multipart", content=body, headers=kind)
+    assert answer.status_code == 200, answer.text
+    assert bucket.blob("x").download_as_bytes() == b"media"
