@@ -84,7 +84,7 @@ def _unnest(node: exp.Unnest) -> exp.Expr | None:
     array, alias, offset = node.expressions[0], node.args.get("alias"), node.args.get("offset")
     name = alias.columns[0] if isinstance(alias, exp.TableAlias) and alias.columns else None
     if name is None:
-        implicit = array.name if isinstance(array, exp.Column | exp.Dot) and array.name else "unnested"
+        implicit = array.name if isinstance(array, exp.Column | exp.Dot) and array.name else "f0_"
         name = exp.to_identifier(implicit, quoted=True)
     items = element(array)
     literal = isinstance(array, exp.Array) and bool(array.expressions) and isinstance(array.expressions[0], exp.Struct)

@@ -12,6 +12,7 @@ from local.warehouse.database import Database
 from local.warehouse.datasets import canonical_location
 from local.warehouse.jobs import Job, Jobs, Plan, presented
 from local.warehouse.paging import number, page, start_of
+from local.warehouse.partitions import rows_of
 from local.warehouse.statements import unsupported
 from local.warehouse.work import KINDS, QUERY_KEYS, Work
 from local.wire import Answer, Call, CloudError, Method
@@ -191,10 +192,17 @@ class JobRoutes:
         int64 = str(options.get("useInt64Timestamp", "")).lower() == "true"
         with self._database.reading() as cursor:
             table = Catalog(cursor).table(Ref.of(job.configuration["destinationTable"], job.key[0]))
-            counted = cursor.execute(f"SELECT count(*) FROM {table.physical}").fetchone()
+            where = rows_of(table)  # a query may write one partition
+            counted = cursor.execute(f"SELECT count(*) FROM {table.physical} WHERE {where}").fetchone()
             total = int(counted[0]) if counted else 0
             found = rows.read(
-                cursor, table.physical or "", table.fields, start=start, size=size, int64_timestamps=int64
+                cursor,
+                table.physical or "",
+                table.fields,
+                start=start,
+                size=size,
+                condition=where,
+                int64_timestamps=int64,
             )
         head |= {"schema": {"fields": table.fields}, "totalRows": str(total)}
         if size and start + len(found) < total:

@@ -382,6 +382,15 @@ def test_unpivot_makes_rows_of_columns(rows: Rows) -> None:
     assert rows(f"SELECT season, sales FROM {source} {named} ORDER BY 1") == [("A", None), ("S", 2)]
 
 
+def test_a_query_into_a_partition_answers_its_own_rows(bq: bigquery.Client, partitioned: str) -> None:
+    target = bigquery.TableReference.from_string(f"{PROJECT}.{partitioned}$20240507")
+    config = bigquery.QueryJobConfig(destination=target, write_disposition="WRITE_TRUNCATE")
+    found = bq.query("SELECT DATE '2024-05-07' AS day, 1 AS n, 'new' AS s", job_config=config).result()
+    assert [tuple(row)[1:] for row in found] == [(1, "new")]
+    assert found.total_rows == 1
+
+
 def test_columns_of_subqueries_have_googles_names(bq: bigquery.Client) -> None:
     found = bq.query_and_wait("SELECT * FROM (SELECT COUNT(*), 1 AS one, 'a')")
     assert [field.name for field in found.schema] == ["f0_", "one", "f1_"]
+    assert [field.name for field in bq.query_and_wait("SELECT * FROM UNNEST([1])").schema] == ["f0_"]
