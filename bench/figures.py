@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import services
+from bench import emulators, services
 from bench.delivery import ROWS
 from bench.ground import Ground
 
-PREVIEWS, PARSES, QUERIES, LOADS = 3, 5, 30, 3
+PREVIEWS, PARSES, LOADS = 3, 5, 3
 STEP = re.compile(r"^ *([\d.]+) s  (.+): done after ([\d.]+) s$", re.MULTILINE)
 # What the parser has imported before it reads a DAG file of ours.
 PARSE = """
@@ -113,18 +113,15 @@ def _delivery_memory(ground: Ground) -> Sample:
 
 
 def _query(ground: Ground) -> Sample:
-    client, seconds = ground.cloud.warehouse, []
-    ground.say(f"{QUERIES} small queries")
-    for number in range(QUERIES):
-        started = time.perf_counter()
-        list(client.query_and_wait(f"SELECT {number}"))
-        seconds.append(1000 * (time.perf_counter() - started))
-    return _median(seconds)
+    ground.say(f"{services.QUERIES} small queries")
+    return _median(services.query_milliseconds(ground.cloud.warehouse))
 
 
 def _uploads(ground: Ground) -> Sample:
     ground.say(f"{services.UPLOADS} small uploads")
-    return Sample(services.uploads_per_second(ground.cloud), f"{services.WRITERS} threads of one client")
+    return Sample(
+        services.uploads_per_second(ground.cloud.storage, "bench-uploads"), f"{services.WRITERS} threads of one client"
+    )
 
 
 def _writers(ground: Ground) -> Sample:
@@ -154,6 +151,23 @@ def _object_memory(ground: Ground) -> Sample:
     return Sample(peak - before, f"{services.OBJECT_BYTES >> 20} MiB up and down in {seconds:.1f} s")
 
 
+def _beside_storage(ground: Ground) -> Sample:
+    """One after the other in one run, so that the machine is the same."""
+    ground.say("uploads beside gcp-storage-emulator")
+    with emulators.served(ground.emulators, "gcp-storage-emulator") as client:
+        theirs = services.uploads_per_second(client, "bench-beside")
+    ours = services.uploads_per_second(ground.cloud.storage, "bench-beside")
+    return Sample(ours / theirs, f"{ours:.0f} and {theirs:.0f} uploads a second")
+
+
+def _beside_warehouse(ground: Ground) -> Sample:
+    ground.say("queries beside bqemulator")
+    with emulators.served(ground.emulators, "bqemulator") as client:
+        theirs = statistics.median(services.query_milliseconds(client))
+    ours = statistics.median(services.query_milliseconds(ground.cloud.warehouse))
+    return Sample(theirs / ours, f"{ours:.1f} and {theirs:.1f} ms a query")
+
+
 def _median(values: list[float], note: str = "") -> Sample:
     spread = f"median of {len(values)}, {min(values):.3g} to {max(values):.3g}"
     return Sample(statistics.median(values), f"{note}; {spread}" if note else spread)
@@ -173,6 +187,8 @@ FIGURES = (
     Figure("load", "1,000,000 rows of Parquet from a bucket", "s", 1, _load),
     Figure("listing", "rows of a table, listed", "a second", 25_000, _listing, at_least=True),
     Figure("load-memory", "the server's peak, loading 10,000,000 rows", "MiB", 1500, _load_memory),
+    Figure("beside-storage", "uploads, times as fast as gcp-storage-emulator", "x", None, _beside_storage),
+    Figure("beside-warehouse", "a small query, times as fast as bqemulator", "x", None, _beside_warehouse),
     Figure("delivery", f"gate and delivery of {ROWS} rows", "s", 10, _delivery),
     Figure("delivery-memory", "the service's own peak in that", "MiB", 512, _delivery_memory),
     Figure("demo", "`make demo`, everything cached", "s", 120, _demo),

@@ -17,7 +17,7 @@ from typing import Any
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 
-from bench import delivery, machine
+from bench import delivery, emulators, machine
 from local import composer, processes
 from local.declared import Declared
 from local.rehearse import ROOT, Rehearsal
@@ -71,6 +71,12 @@ class Ground:
         started = time.monotonic()
         rehearsal.start_cloud(lambda _: None)
         return Cloud(rehearsal, time.monotonic() - started)
+
+    @cached_property
+    def emulators(self) -> Path:
+        """The programs of the public emulators."""
+        self.say("installing the public emulators")
+        return emulators.install(self.folder)
 
     @cached_property
     def up_seconds(self) -> float:

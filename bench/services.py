@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
-from google.cloud import bigquery
+from google.cloud import bigquery, storage
 
 from bench.ground import Cloud
 from bench.machine import MEBIBYTE
 from local.server import read_state
 
-UPLOADS, WRITERS, INSERTS, LISTED = 1000, 8, 25, 100_000
+QUERIES, UPLOADS, WRITERS, INSERTS, LISTED = 30, 1000, 8, 25, 100_000
 OBJECT_BYTES = 200 << 20
 
 
@@ -51,9 +51,19 @@ def listed_per_second(cloud: Cloud) -> float:
     return found / (time.perf_counter() - started)
 
 
-def uploads_per_second(cloud: Cloud) -> float:
-    """Small uploads a second, by several threads."""
-    bucket = cloud.storage.create_bucket("bench-uploads")
+def query_milliseconds(client: bigquery.Client) -> list[float]:
+    """Round trips of small queries."""
+    taken = []
+    for number in range(QUERIES):
+        started = time.perf_counter()
+        list(client.query_and_wait(f"SELECT {number}"))
+        taken.append(1000 * (time.perf_counter() - started))
+    return taken
+
+
+def uploads_per_second(client: storage.Client, name: str) -> float:
+    """Small uploads a second into a new bucket, by several threads."""
+    bucket = client.create_bucket(name)
     started = time.perf_counter()
     with ThreadPoolExecutor(WRITERS) as threads:
         list(threads.map(lambda n: bucket.blob(f"{n}.txt").upload_from_string("small"), range(UPLOADS)))
