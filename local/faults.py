@@ -14,10 +14,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from local.fault_rules import SPOILS, Rule
-from local.wire import Answer, Call, CloudError, Dropped, Method, Run
+from local.wire import OWN, Answer, Call, CloudError, Dropped, Method, Run
 
 PATH = "/local/v1/faults"
-OWN = "local."  # the prefix of this module's methods, on which no rule fires: `clear` must always work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +101,7 @@ class Faults:
         return answer
 
     def _due(self, method: Method, call: Call) -> list[Rule]:
-        if not self._armed or method.name.startswith(OWN):
+        if not self._armed or method.own:
             return []
         path, job = unquote(call.path), self._jobs.job_of(self._task_of(call))
         with self._lock:
@@ -131,7 +130,7 @@ class Faults:
             rule = Rule(**body)
         except (TypeError, ValueError) as error:
             raise CloudError(400, "invalid", str(error)) from error
-        names = {method.name for method in self.table if not method.name.startswith(OWN)}
+        names = {method.name for method in self.table if not method.own}
         if not any(rule.is_about(method.name, method.verb) for method in self.table if method.name in names):
             wanted = f"method {rule.method!r} of service {rule.service!r}"
             raise CloudError(400, "invalid", f"There is no {wanted}; choose from {', '.join(sorted(names))}")

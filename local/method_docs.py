@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
+from local.images import Processes
 from local.server import LocalCloud
 from local.wire import Method
 
@@ -79,7 +80,7 @@ def _told(texts: Iterable[str]) -> str:
 def main() -> None:
     """Write the document."""
     with tempfile.TemporaryDirectory() as folder:
-        cloud = LocalCloud(Path(folder), "any-project")
+        cloud = LocalCloud(Path(folder), "any-project", Processes(Path(folder), "nothing runs"))
         DOCUMENT.write_text(rendered(cloud.methods()))
         cloud.close()
 

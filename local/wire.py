@@ -60,6 +60,9 @@ class Dropped(Exception):
     """The connection is to be cut, whatever was answered so far."""
 
 
+OWN = "local."  # what the names of our own methods begin with
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """One request, its body read to the end and rewound."""
@@ -116,6 +119,11 @@ class Method:
     refuses: str = ""
     open: bool = False  # needs no token on the jobs' door (the metadata server)
     shown: "Callable[[CloudError], Answer] | None" = None  # how this API shows a denial, if not as JSON
+
+    @property
+    def own(self) -> bool:
+        """No method of Google's but one of ours: it decides itself who may call it, and no fault concerns it."""
+        return self.name.startswith(OWN)
 
     def pattern(self) -> re.Pattern[str]:
         """The template as a regular expression over the encoded path."""
