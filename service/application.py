@@ -3,12 +3,26 @@
 Does not own how any of these is done. Until the delivery nothing that readers see is touched.
 """
 
-import logging
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from service import data_files, delivery, gate, inputs, model_process, predictions, promotions, versions
+from service import (
+    comparison,
+    data_files,
+    delivery,
+    drift,
+    gate,
+    inputs,
+    model_process,
+    predictions,
+    promotions,
+    reference,
+    versions,
+)
+from service.data_files import DataFiles
 from service.errors import BadData, BadUsage
+from service.findings import Finding, judge
 from service.inputs import PreparedInput
 from service.logs import event
 from service.predictions import Content
@@ -44,26 +58,58 @@ def _fetched_version(run: Run) -> Path:
             text, f"There is nothing to apply, so train first: python -m service train --run-date {run.run_date}"
         )
     run.facts.model_version = promotion.to_version
+    manifest = versions.read(run.clients.models, promotion.to_version)
+    _refuse_leakage(run, manifest)
     folder = run.folder / "model"
     folder.mkdir()
-    versions.fetch(run.clients.models, versions.read(run.clients.models, promotion.to_version), folder)
+    versions.fetch(run.clients.models, manifest, folder)
     event(f"Version {promotion.to_version} is live on {run.run_date}.", since=promotion.effective_date)
     return folder
+
+
+def _refuse_leakage(run: Run, manifest: versions.Manifest) -> None:
+    """A version that was trained for a later day has seen what was still to come."""
+    if manifest.run_date > str(run.run_date):
+        text = f"Version '{manifest.version}' was trained for {manifest.run_date}, after the run date {run.run_date}"
+        to_do = "Roll back to a version of that time: python -m service rollback --to VERSION --effective-date DATE"
+        raise BadData(f"{text}: it knows what happened then.", to_do)
 
 
 def _checked(run: Run, data: PreparedInput, output: Path) -> Content:
     """Pass the predictions through the gate and write them in the table's form.
 
     Raises:
-        BadData: the gate has findings.
+        BadData: the gate has findings that nobody may overrule, or has overruled.
     """
     files = predictions.find(output)
     with data_files.connect(run.folder) as connection:
         findings = gate.examine(connection, files, data.files, run.spec.columns, run.spec.entity_key)
-        run.facts.gate = [finding.document() for finding in findings]
-        for finding in findings:
-            event(f"Gate: {finding.message}", logging.ERROR, finding=finding.document())
-        if findings:
-            text = f"The gate refused '{files.paths[0].name}': {' '.join(finding.message for finding in findings)}"
-            raise BadData(text, "Correct the model, its input or schema.json; the table keeps what it had.")
-        return predictions.write(run, connection, files, datetime.now(UTC))
+        run.facts.gate = _report(findings)
+        # What does not have the table's columns and types cannot be compared with what is in the table.
+        if any(not finding.may_be_forced for finding in findings):
+            _judge(run, findings, files)
+        content = predictions.write(run, connection, files, datetime.now(UTC))
+        earlier = reference.latest_earlier(run, drift.compared(run.spec.columns, run.spec.entity_key))
+        written = DataFiles((content.path,), "parquet")
+        limits = run.spec.gates.delivery
+        more, report = comparison.compare(connection, written, run.spec.columns, run.spec.entity_key, limits, earlier)
+    findings += more
+    run.facts.gate = _report(findings) | report
+    run.facts.predicted_at = f"{content.predicted_at:%Y-%m-%dT%H:%M:%S.%fZ}"
+    _judge(run, findings, files)
+    against = f"compared with {earlier.run_date}" if earlier else "with no earlier run date to compare with"
+    event(f"The gate let {content.rows} predictions pass, {against}.", gate=run.facts.gate)
+    return content
+
+
+def _judge(run: Run, findings: list[Finding], files: DataFiles) -> None:
+    to_do = "Correct the model, its input, schema.json or gates in model.yaml; the table keeps what it had."
+    if all(finding.may_be_forced for finding in findings):
+        to_do += " If the predictions are right all the same: apply --force --reason '...'."
+    judge(findings, f"'{files.paths[0].name}'", to_do, reason=run.force_reason)
+    if findings:
+        run.facts.forced = run.force_reason
+
+
+def _report(findings: list[Finding]) -> dict[str, Any]:
+    return {"findings": [finding.document() for finding in findings]}

@@ -42,6 +42,8 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     verb = VERBS[args.verb]
     labels: dict[str, str] = {}
     try:
+        if getattr(args, "force", False) and not args.reason:
+            raise BadUsage("--force overrules the gate without a reason.", "Add --reason 'why this is right'.")
         known = settings.read(environment, model=args.model, runs_model=verb.action is not None)
         if verb.action:
             labels = known.labels(verb.action, args.run_date)
@@ -127,6 +129,9 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--model", help="name of the model (default: $MODEL)")
         if name != "versions":
             added.add_argument("--run-date", type=_date, required=True, help="the day the run is for, as 2024-05-01")
+        if verb.action or name == "promote":
+            added.add_argument("--force", action="store_true", help="overrule the gate's judgement, but not on keys")
+            added.add_argument("--reason", help="why; recorded, and required with --force")
         if name == "check":
             added.add_argument("--action", choices=spec.ACTIONS, default="application", help="(default: %(default)s)")
     return parser
@@ -152,6 +157,7 @@ def _perform(args: argparse.Namespace, known: Settings, verb: Verb, work: Callab
             run_date=args.run_date,
             clients=connect(known),
             folder=Path(folder),
+            force_reason=args.reason if args.force else None,
         )
         perform(run, work)
 

@@ -15,7 +15,7 @@ from datetime import UTC
 from google.cloud import bigquery
 from google.cloud.bigquery import SchemaField
 
-from service import fingerprint, objects, predictions, warehouse_jobs
+from service import fingerprint, objects, predictions, reference, warehouse_jobs
 from service.errors import UpstreamFailed
 from service.logs import event
 from service.predictions import Content
@@ -170,7 +170,7 @@ def _started(run: Run) -> str:
 
 
 def _plan_name(run: Run) -> str:
-    return f"plans/{run.run_date}.json"
+    return f"{reference.PLANS}{run.run_date}.json"
 
 
 def _partition(run: Run) -> str:

@@ -24,6 +24,7 @@ COMPLAINTS = {
     "maxLength": "is longer than {limit} characters",
     "maximum": "is more than {limit}",
     "minItems": "has fewer than {limit} entries",
+    "minProperties": "has fewer than {limit} keys",
     "minLength": "is shorter than {limit} characters",
     "minimum": "is less than {limit}",
     "multipleOf": "is not a multiple of {limit}",

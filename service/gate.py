@@ -1,17 +1,18 @@
-"""The checks before a partition is delivered: files in, findings out.
+"""The checks of single values and of keys before a partition is delivered: files in, findings out.
 
-Every check is one question in SQL over whole files. Does not own what happens then: `application.py` refuses.
+Every check is one question in SQL over whole files. Does not own the comparison with earlier days (`comparison.py`) or
+what happens then (`findings.py`).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import duckdb
 
 from service import data_files
 from service.columns import Column
 from service.data_files import DataFiles, select
+from service.findings import Finding
 from service.predictions import cast
 
 EXAMPLES = 3
@@ -28,21 +29,6 @@ FITTING = {
 }
 # Text that the cast would take, but cut or round.
 STRICT_TEXT = {"INT64": r"[+-]?[0-9]+(\.0*)?", "DATE": "[0-9]{4}-[0-9]{2}-[0-9]{2}"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that is wrong, in how many rows or columns, with a few examples."""
-
-    rule: str
-    column: str | None
-    count: int
-    examples: tuple[str, ...]
-    message: str
-
-    def document(self) -> dict[str, Any]:
-        """As it stands in a receipt."""
-        return asdict(self) | {"examples": list(self.examples)}
 
 
 @dataclass(frozen=True)

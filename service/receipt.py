@@ -38,7 +38,9 @@ class Facts:
     partition: str | None = None
     load_job: str | None = None
     message: str | None = None
-    gate: list[dict[str, Any]] = field(default_factory=list)
+    gate: dict[str, Any] = field(default_factory=dict)  # findings, and every number measured beside its limit
+    forced: str | None = None  # why a person overruled the gate
+    predicted_at: str | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
 
 

@@ -30,6 +30,7 @@ class Run:
     run_date: date
     clients: Clients
     folder: Path  # scratch space that ends with the run
+    force_reason: str | None = None  # why the gate's judgement is overruled, if it is
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     facts: Facts = field(default_factory=Facts)
 

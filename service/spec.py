@@ -18,6 +18,7 @@ from croniter import CroniterError, croniter
 from service.columns import Column, read_columns
 from service.documents import located, quoted, raise_all, read_json, read_yaml, schema_faults
 from service.errors import BadUsage
+from service.gate_limits import Gates, gate_faults, read_gates
 
 MODELS = Path(__file__).parent / "models"
 ACTIONS = ("training", "application")
@@ -92,6 +93,8 @@ class ModelSpec:
     maximum_bytes_billed: int = 10_000_000_000
     secrets: Mapping[str, str] = field(default_factory=dict)  # environment name: secret, as id:version
     actions: Mapping[str, ActionSpec]
+    gates: Gates = field(default_factory=Gates)
+    evaluation: str | None = None  # the configuration of `--action evaluation`, if the model offers it
 
 
 def load(folder: Path) -> ModelSpec:
@@ -105,15 +108,20 @@ def load(folder: Path) -> ModelSpec:
     schema = json.loads(Path(__file__).with_name("model.schema.json").read_text())
     raise_all(schema_faults(document, schema, path))
     raise_all([*_name_faults(document, path), *_file_faults(document, path), *_action_faults(document, path)])
-    for action in ACTIONS:
-        read_json(folder / document[action]["config"])
+    columns = read_columns(folder / document["output"]["schema"], document["entity_key"])
+    raise_all(list(gate_faults(document, columns, path)))
+    configs = [document[action]["config"] for action in (*ACTIONS, "evaluation") if action in document]
+    for config in configs:
+        read_json(folder / config)
     return ModelSpec(
         **{key: document[key] for key in ("name", "package", "entity_key", "owner", "triage")},
         **{key: document[key] for key in ("source", "secrets") if key in document},
         **_whole(document, "maximum_bytes_billed"),
         folder=folder,
-        columns=read_columns(folder / document["output"]["schema"], document["entity_key"]),
+        columns=columns,
         actions={action: _action(action, document[action]) for action in ACTIONS},
+        gates=read_gates(document),
+        evaluation=document.get("evaluation", {}).get("config"),
     )
 
 
@@ -186,6 +194,8 @@ def _file_faults(document: dict[str, Any], path: Path) -> Iterator[BadUsage]:
         entry = document[action]
         named += [((action, "input", key), entry["input"][key]) for key in ("sql", "file") if key in entry["input"]]
         named.append(((action, "config"), entry["config"]))
+    if "evaluation" in document:
+        named.append((("evaluation", "config"), document["evaluation"]["config"]))
     for place, file in named:
         if not (path.parent / file).is_file():
             yield BadUsage(

@@ -8,7 +8,7 @@ from service import data_files, gate, predictions
 from service.columns import Column
 from service.data_files import DataFiles
 from service.errors import BadData
-from service.gate import Finding
+from service.findings import Finding
 
 
 def column(name: str, kind: str, mode: str = "NULLABLE", **bounds: object) -> Column:

@@ -124,8 +124,41 @@ def test_the_gates_findings_stand_in_the_receipt(applied: Deployment) -> None:
     applied.misbehave("leave out")
     assert applied.main("apply", *ON).code == 3
     applied.misbehave("")
-    (finding,) = applied.receipts()[-1]["gate"]
+    (finding,) = applied.receipts()[-1]["gate"]["findings"]
     assert (finding["rule"], finding["count"], finding["examples"]) == ("missing_key", 2, ["000", "001"])
+
+
+def test_too_few_predictions_are_refused_unless_a_person_says_why(trained: Deployment) -> None:
+    assert trained.main("apply", *ON).code == 0
+    (trained.folder / "events.sql").write_text(
+        (trained.folder / "events.sql").read_text().replace("@run_date", f"@run_date AND {trained.key} < '005'")
+    )
+    later = ("--run-date", "2024-05-02")
+    ended = trained.main("apply", *later)
+    assert (ended.code, "There are 5 predictions after 10 for 2024-05-01" in ended.said) == (3, True)
+    assert trained.partition(date(2024, 5, 2)) == []
+    assert trained.main("apply", *later, "--force").code == 2, "whoever overrules the gate says why"
+    forced = trained.main("apply", *later, "--force", "--reason", "half of the plant was sold")
+    assert (forced.code, len(trained.partition(date(2024, 5, 2)))) == (0, 5)
+    receipt = trained.receipts()[-1]
+    assert (receipt["forced"], receipt["gate"]["findings"][0]["rule"]) == ("half of the plant was sold", "row_change")
+    assert receipt["gate"]["reference"] == {"run_date": "2024-05-01", "rows": 10}
+
+
+def test_no_reason_overrules_the_check_of_keys(trained: Deployment) -> None:
+    trained.misbehave("leave out")
+    ended = trained.main("apply", *ON, "--force", "--reason", "they do not matter")
+    assert (ended.code, "whatever the reason: In the input, but not predicted" in ended.said) == (3, True)
+    assert trained.partition(DAY) == []
+
+
+def test_a_version_that_was_trained_later_than_the_run_date_is_refused(trained: Deployment) -> None:
+    (manifest,) = versions.all_of(trained.clients.models)
+    early = date(2024, 4, 30)
+    promotions.promote(trained.clients.models, manifest.version, effective_date=early, who="eve", why="test")
+    ended = trained.main("apply", "--run-date", str(early))
+    assert (ended.code, "was trained for 2024-05-01, after the run date 2024-04-30" in ended.said) == (3, True)
+    assert trained.partition(early) == []
 
 
 def test_without_a_version_there_is_nothing_to_apply(applied: Deployment) -> None:

@@ -138,10 +138,21 @@ def described(spec: ModelSpec) -> Document:
     return {
         **{key: getattr(spec, key) for key in keys},
         "output": {"schema": "schema.json"},
-        "gates": {},
+        "gates": gates(spec),
         "training": action("training"),
         "application": action("application"),
     }
+
+
+def gates(spec: ModelSpec) -> Document:
+    """The limits of a loaded model as model.yaml would say them."""
+    found = dataclasses.asdict(spec.gates)
+    for limits in (*found["delivery"]["columns"].values(), *found["promotion"]["metrics"].values()):
+        for name in [name for name, value in limits.items() if value is None]:
+            del limits[name]
+    if found["promotion"]["against_live"] is None:
+        del found["promotion"]["against_live"]
+    return found
 
 
 def test_the_defaults_of_the_json_schema_are_those_of_the_loader(tmp_path: Path) -> None:
