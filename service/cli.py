@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from service import application, check, logs, promotions, settings, spec, training, upstream, versions
+from service import application, check, live_version, logs, promotions, settings, spec, training, upstream, versions
 from service.clients import connect
 from service.errors import BadUsage, UpstreamFailed
 from service.receipt import Status
@@ -91,6 +91,35 @@ def _versions(_: argparse.Namespace, known: Settings) -> None:
         print(json.dumps(line | {"created_at": manifest.created_at, "metrics": manifest.metrics}))
 
 
+def _promote(args: argparse.Namespace, known: Settings) -> None:
+    promotion = live_version.promote(
+        connect(known).models,
+        spec.load(known.models_folder / known.model),
+        args.version,
+        effective_date=args.effective_date,
+        who=known.person,
+        why=args.reason or "promoted by hand",
+        force_reason=args.reason if args.force else None,
+    )
+    print(json.dumps(promotion.document()))
+
+
+def _rollback(args: argparse.Namespace, known: Settings) -> None:
+    promotion = live_version.roll_back(
+        connect(known).models,
+        args.to,
+        effective_date=args.effective_date,
+        who=known.person,
+        why=args.reason or "rolled back by hand",
+    )
+    print(json.dumps(promotion.document()))
+
+
+def _history(_: argparse.Namespace, known: Settings) -> None:
+    for promotion in promotions.history(connect(known).models):
+        print(json.dumps(promotion.document()))
+
+
 VERBS = {
     "train": Verb(
         _train,
@@ -114,6 +143,21 @@ VERBS = {
         help="list the versions of a model",
         example="python -m service versions --model customer_value",
     ),
+    "promote": Verb(
+        _promote,
+        help="make a version live that passes its gate",
+        example="python -m service promote --version 2024-05-01-0a1b2c3d --reason 'seen and found good'",
+    ),
+    "rollback": Verb(
+        _rollback,
+        help="make the version live again that the live one replaced, or a given one",
+        example="python -m service rollback --model customer_value --reason 'too many lost customers'",
+    ),
+    "history": Verb(
+        _history,
+        help="list all promotions and rollbacks, in the order in which they were recorded",
+        example="python -m service history --model customer_value",
+    ),
 }
 
 
@@ -127,11 +171,18 @@ def _parser() -> argparse.ArgumentParser:
     for name, verb in VERBS.items():
         added = verbs.add_parser(name, help=verb.help, description=verb.help, epilog=f"example: {verb.example}")
         added.add_argument("--model", help="name of the model (default: $MODEL)")
-        if name != "versions":
+        if verb.action or name == "check":
             added.add_argument("--run-date", type=_date, required=True, help="the day the run is for, as 2024-05-01")
         if verb.action or name == "promote":
             added.add_argument("--force", action="store_true", help="overrule the gate's judgement, but not on keys")
+        if verb.action or name in ("promote", "rollback"):
             added.add_argument("--reason", help="why; recorded, and required with --force")
+        if name in ("promote", "rollback"):
+            added.add_argument("--effective-date", type=_date, help="first run date (default: the live version's)")
+        if name == "promote":
+            added.add_argument("--version", required=True, help="one that `versions` lists")
+        if name == "rollback":
+            added.add_argument("--to", metavar="VERSION", help="(default: what the live version replaced)")
         if name == "check":
             added.add_argument("--action", choices=spec.ACTIONS, default="application", help="(default: %(default)s)")
     return parser

@@ -28,10 +28,19 @@ MASK = "***"
 GRACE_SECONDS = 3  # of the ten that Cloud Run gives after SIGTERM; the receipt needs some, too
 
 
-def run_model(run: Run, *, data_path: Path, model_path: Path, output_path: Path) -> str:
+def run_model(
+    run: Run,
+    *,
+    data_path: Path,
+    model_path: Path,
+    output_path: Path,
+    action: str | None = None,
+    config_file: str | None = None,
+) -> str:
     """Run `python -m <package>.main --action A --config FILE` and wait until it ends.
 
     Args:
+        action: the run's own, unless the model is asked for something else on the way; with its `config_file`.
         output_path: made if it is absent; the model leaves its files there.
 
     Returns:
@@ -44,17 +53,18 @@ def run_model(run: Run, *, data_path: Path, model_path: Path, output_path: Path)
     output_path.mkdir(exist_ok=True)
     paths = {"data_path": str(data_path), "model_path": str(model_path), "output_path": str(output_path)}
     config = run.folder / "config.json"
-    own = read_json(run.spec.folder / run.action.config)
+    action = action or run.action.name
+    own = read_json(run.spec.folder / (config_file or run.action.config))
     given = paths | {"run_date": str(run.run_date)}
     config.write_text(json.dumps(expanded(own, given) | paths, indent=1))
     source = (run.spec.folder / run.spec.source).resolve()
-    module = ["-m", f"{run.spec.package}.main", "--action", run.action.name, "--config", str(config)]
+    module = ["-m", f"{run.spec.package}.main", "--action", action, "--config", str(config)]
     environment = run.settings.for_the_model(run.spec.secrets, run.folder) | {"PYTHONPATH": str(source)}
     hidden = tuple(environment[name] for name in run.spec.secrets)
     code, words = _listen([str(run.settings.model_python), *module], source, environment, hidden)
     if code == 0:
         return words
-    what = f"The model '{run.spec.name}' ended its {run.action.name} for {run.run_date} with"
+    what = f"The model '{run.spec.name}' ended its {action} for {run.run_date} with"
     said = f"Its last words:\n{words}\n" if words else "It said nothing."
     if code < 0:
         text = f"{what} signal {signal.Signals(-code).name}. {said}"

@@ -12,10 +12,10 @@ from typing import Any
 from google.cloud.storage import Bucket
 
 from service import objects
-from service.errors import UpstreamFailed
+from service.errors import BadUsage, UpstreamFailed
 
 OBJECT = "live.json"
-TRIES = 8
+TRIES = 24  # with sixteen at once nobody has needed more than ten
 PAUSE_SECONDS = 1.2  # Cloud Storage allows about one write a second to one object name
 
 
@@ -29,6 +29,11 @@ class Promotion:
     from_version: str | None
     to_version: str
     why: str
+
+    def document(self) -> dict[str, Any]:
+        """As it stands in the history, and as people read it."""
+        names = {"from_version": "from", "to_version": "to"}
+        return {names.get(key, key): value for key, value in self.__dict__.items()}
 
 
 def history(bucket: Bucket) -> list[Promotion]:
@@ -46,18 +51,43 @@ def live_on(promotions: list[Promotion], run_date: date) -> Promotion | None:
     return max(in_effect, key=lambda entry: entry[:2])[2] if in_effect else None
 
 
-def promote(bucket: Bucket, version: str, *, effective_date: date, who: str, why: str) -> Promotion:
+def before_live(promotions: list[Promotion]) -> str:
+    """The version to roll back to: the one that the live version first replaced.
+
+    Not the one that was live last: rolled back twice, that would be the version which was rolled back first.
+
+    Raises:
+        BadUsage: nothing is live, or nothing was before it.
+    """
+    live = live_on(promotions, date.max)
+    if live is None:
+        raise BadUsage("No version is live, so there is nothing to roll back.", "Train first.")
+    first = next(p for p in promotions if p.to_version == live.to_version)
+    if first.from_version is None:
+        text = f"Version '{live.to_version}' is live, and none was before it."
+        raise BadUsage(text, "Name a version with --to; `python -m service versions` lists them.")
+    return first.from_version
+
+
+def promote(
+    bucket: Bucket, version: str, *, effective_date: date, who: str, why: str, again: bool = False
+) -> Promotion:
     """Record that a version is live from a date on.
 
-    Safe to repeat: the same version is recorded once per effective date. A failure leaves the history as it was.
+    Safe to repeat: what is live already is not recorded again. A failure leaves the history as it was.
+
+    Args:
+        again: whether a version that was live from this date and was displaced since is to be live again. A person may
+            want that; a training that is repeated, or wakes up late, must not undo a rollback.
 
     Raises:
         UpstreamFailed: other promotions got in between too often.
     """
     for tried in range(TRIES):
         promotions, generation = _read(bucket)
-        for earlier in promotions:
-            if (earlier.to_version, earlier.effective_date) == (version, str(effective_date)):
+        of_date = [p for p in promotions if p.effective_date == str(effective_date)]
+        for earlier in of_date[-1:] if again else of_date:
+            if earlier.to_version == version:
                 return earlier
         before = live_on(promotions, effective_date)
         made = Promotion(
@@ -68,7 +98,7 @@ def promote(bucket: Bucket, version: str, *, effective_date: date, who: str, why
             to_version=version,
             why=why,
         )
-        document = {"promotions": [_document(p) for p in (*promotions, made)]}
+        document = {"promotions": [p.document() for p in (*promotions, made)]}
         if objects.swap_json(bucket, OBJECT, document, generation=generation):
             return made
         # Not waiting for something to happen: several writers step out of each other's way.
@@ -84,8 +114,3 @@ def _read(bucket: Bucket) -> tuple[list[Promotion], int]:
 
 def _promotion(entry: dict[str, Any]) -> Promotion:
     return Promotion(**{{"from": "from_version", "to": "to_version"}.get(key, key): entry[key] for key in entry})
-
-
-def _document(promotion: Promotion) -> dict[str, Any]:
-    names = {"from_version": "from", "to_version": "to"}
-    return {names.get(key, key): value for key, value in promotion.__dict__.items()}

@@ -3,6 +3,7 @@
 The only reader of the environment. Does not own what the values are used for.
 """
 
+import getpass
 import hashlib
 import os
 import re
@@ -58,6 +59,14 @@ class Settings:
     storage_endpoint: str | None
     bigquery_endpoint: str | None
     environment: Mapping[str, str] = field(repr=False)  # may hold secrets
+
+    @property
+    def person(self) -> str:
+        """Who is at the keyboard, for the record: the name that the system knows them by."""
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):  # a container's user may have no name
+            return f"user {os.getuid()}"
 
     @property
     def table(self) -> str:

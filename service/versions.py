@@ -6,7 +6,7 @@ manifest is no version. The manifest names each file's SHA-256 and generation, a
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Manifest:
     input_fingerprint: str | None
     metrics: dict[str, Any]
     files: dict[str, dict[str, Any]]
+    evaluation: dict[str, Any] = field(default_factory=dict)  # see promotion_gate.py
 
 
 def new_id(run_date: date, attempt: str) -> str:
@@ -110,6 +111,19 @@ def fetch(bucket: Bucket, manifest: Manifest, folder: Path) -> None:
             raise BadData(f"{where} was deleted or replaced after the training.", TRAIN_AGAIN) from error
         if objects.sha256(path) != known["sha256"]:
             raise BadData(f"{where} is not what the training made: its SHA-256 differs.", TRAIN_AGAIN)
+
+
+def verify(bucket: Bucket, manifest: Manifest) -> None:
+    """See that each file of a version is still the one that the training made, without reading it.
+
+    Raises:
+        BadData: a file is gone or was replaced.
+    """
+    for name, known in manifest.files.items():
+        blob = bucket.get_blob(f"{FOLDER}/{manifest.version}/{name}", generation=known["generation"])
+        if blob is None or blob.size != known["size"]:
+            where = f"File '{name}' of version '{manifest.version}' in 'gs://{bucket.name}'"
+            raise BadData(f"{where} was deleted or replaced after the training.", TRAIN_AGAIN)
 
 
 def _manifest_name(version: str) -> str:

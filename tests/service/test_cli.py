@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ def test_every_verb_shows_an_example(verb: str) -> None:
 
 @pytest.mark.parametrize("verb", sorted(cli.VERBS))
 def test_the_example_of_a_verb_is_understood(verb: str) -> None:
-    arguments = cli.VERBS[verb].example.split()[3:]
+    arguments = shlex.split(cli.VERBS[verb].example)[3:]
     code, _, err = main(*arguments, environment={})
     assert code == 2
     assert "Missing: GOOGLE_CLOUD_PROJECT (the project" in json.loads(err)["message"], "it failed at the environment"

@@ -30,7 +30,8 @@ COLUMNS: list[Document] = json.loads((EXAMPLE / "schema.json").read_text())["col
 def full() -> Document:
     """The example's model.yaml, with the keys that it leaves out."""
     document: Document = yaml.safe_load((EXAMPLE / "model.yaml").read_text())
-    document |= {"source": "source", "maximum_bytes_billed": 5000, "secrets": {"API_KEY": "crm-api-key:2"}, "gates": {}}
+    document |= {"source": "source", "maximum_bytes_billed": 5000, "secrets": {"API_KEY": "crm-api-key:2"}}
+    document["gates"] = {"delivery": {"maximum_drift": 0.3, "columns": {"expected_purchases": {"maximum_drift": 1}}}}
     document["training"]["input"]["format"] = "parquet"
     document["application"]["input"] = {"uri": "gs://shop-export/purchases.csv"}
     document["application"]["resources"] = {"cpu": 4, "memory_gib": 12.5}
@@ -135,8 +136,10 @@ def described(spec: ModelSpec) -> Document:
         }
 
     keys = ("name", "package", "source", "entity_key", "owner", "triage", "maximum_bytes_billed", "secrets")
+    evaluation = {"evaluation": {"config": spec.evaluation}} if spec.evaluation else {}
     return {
         **{key: getattr(spec, key) for key in keys},
+        **evaluation,
         "output": {"schema": "schema.json"},
         "gates": gates(spec),
         "training": action("training"),
@@ -235,7 +238,13 @@ def related(found: str, place: Place) -> bool:
 
 
 # A wrong file or key is found where it is used: in the columns, or in the file itself.
-ELSEWHERE: list[Place] = [("entity_key",), ("output", "schema"), ("training", "config"), ("application", "config")]
+ELSEWHERE: list[Place] = [
+    ("evaluation", "config"),
+    ("entity_key",),
+    ("output", "schema"),
+    ("training", "config"),
+    ("application", "config"),
+]
 
 
 @given(CHANGES)

@@ -34,11 +34,17 @@ with Path(config["data_path"]).open(newline="") as file:
 key = next(iter(rows[0]))
 
 if args.action == "training":
-    mean = sum(float(row["amount"]) for row in rows) / len(rows)
+    mean = sum(float(row["amount"]) for row in rows) / len(rows) * config.get("times", 1)
     if misdeed != "no file":
         (output / "deep").mkdir()
         (output / "deep" / "mean.json").write_text(json.dumps(mean))
         (output / "metrics.json").write_text(json.dumps({"rows": len(rows), "mean": mean}))
+    sys.exit()
+
+if args.action == "evaluation":
+    learnt = json.loads((Path(config["model_path"]) / "deep" / "mean.json").read_text())
+    error = sum(abs(float(row["amount"]) - learnt) for row in rows) / len(rows)
+    (output / "metrics.json").write_text(json.dumps({"error": error}))
     sys.exit()
 
 mean = json.loads((Path(config["model_path"]) / "deep" / "mean.json").read_text())

@@ -1,10 +1,12 @@
 """The model's command line: training fits and keeps the parameters, application predicts with them.
 
-    python -m customer_value.main --action training|application --config FILE.json
+    python -m customer_value.main --action training|application|evaluation --config FILE.json
 
 Keys of the config: `data_path` (CSV), `output_path` (folder), `run_date` (YYYY-MM-DD), and for application
-`model_path` (folder that a training filled) and `horizon_days`. Who calls fills in the paths and the run date.
-Training writes parameters.json and metrics.json, application predictions.csv, one row per customer of the input.
+`model_path` (folder that a training filled) and `horizon_days`, for evaluation `model_path`. Who calls fills in the
+paths and the run date.
+Training writes parameters.json and metrics.json, application predictions.csv, one row per customer of the input,
+evaluation a metrics.json about the version at `model_path`.
 Exit 1 with one line on stderr says what is wrong with the config or a file. Does not own the mathematics (bgnbd.py).
 """
 
@@ -19,7 +21,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from customer_value.bgnbd import Parameters, expected_purchases, fit, probability_alive
+from customer_value.bgnbd import Parameters, expected_purchases, fit, log_likelihood, probability_alive
 from customer_value.transactions import DAYS_PER_WEEK, InputRefused, read_histories
 
 PARAMETERS = "parameters.json"
@@ -131,7 +133,17 @@ def apply(config: Config) -> None:
         rows.writerows(zip(histories.customer_ids, alive, expected, strict=True))
 
 
-ACTIONS: dict[str, Callable[[Config], None]] = {"training": train, "application": apply}
+def evaluate(config: Config) -> None:
+    """Say how well kept parameters explain the purchases of the input: as well as, or worse than, other parameters."""
+    parameters = read_parameters(config.path_of("model_path") / PARAMETERS)
+    histories = read_histories(config.path_of("data_path"), config.run_date())
+    likelihood = log_likelihood(parameters, histories) / len(histories.customer_ids)
+    output = config.path_of("output_path")
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "metrics.json").write_text(json.dumps({"log_likelihood_per_customer": likelihood}, indent=2) + "\n")
+
+
+ACTIONS: dict[str, Callable[[Config], None]] = {"training": train, "application": apply, "evaluation": evaluate}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
