@@ -16,7 +16,21 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from service import application, check, live_version, logs, promotions, settings, spec, training, upstream, versions
+from service import (
+    application,
+    check,
+    explain,
+    live_version,
+    logs,
+    promotions,
+    receipt,
+    replay,
+    settings,
+    spec,
+    training,
+    upstream,
+    versions,
+)
 from service.clients import connect
 from service.errors import BadUsage, UpstreamFailed
 from service.receipt import Status
@@ -44,7 +58,9 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     try:
         if getattr(args, "force", False) and not args.reason:
             raise BadUsage("--force overrules the gate without a reason.", "Add --reason 'why this is right'.")
-        known = settings.read(environment, model=args.model, runs_model=verb.action is not None)
+        known = settings.read(
+            environment, model=args.model, runs_model=verb.action is not None or args.verb == "replay"
+        )
         if verb.action:
             labels = known.labels(verb.action, args.run_date)
     except BadUsage as error:
@@ -89,6 +105,38 @@ def _versions(_: argparse.Namespace, known: Settings) -> None:
         is_live = live is not None and live.to_version == manifest.version
         line = {"version": manifest.version, "live": is_live, "effective_dates": dates}
         print(json.dumps(line | {"created_at": manifest.created_at, "metrics": manifest.metrics}))
+
+
+def _explain(args: argparse.Namespace, known: Settings) -> None:
+    clients = connect(known)
+    if args.run_id:
+        found = explain.of_run(clients, args.run_id)
+    elif args.run_date is None:
+        raise BadUsage("It is not said what to explain.", "Give --run-id, or --run-date with or without --key.")
+    elif args.key:
+        found = explain.of_row(clients, known, spec.load(known.models_folder / known.model), args.key, args.run_date)
+    else:
+        found = explain.of_date(clients, known, args.action, args.run_date)
+    print(json.dumps(found))
+
+
+def _replay(args: argparse.Namespace, known: Settings) -> None:
+    clients = connect(known)
+    found = [r for r in receipt.of_run(clients.runs, args.run_id) if r["status"] == "succeeded"]
+    if not found:
+        text = f"Run '{args.run_id}' has no receipt of success in 'gs://{clients.runs.name}'."
+        raise BadUsage(text, "Name a run that succeeded; the table of runs lists them.")
+    with tempfile.TemporaryDirectory(prefix="predictions-") as folder, _stoppable():
+        model = spec.load(known.models_folder / known.model)
+        run = Run(
+            settings=known,
+            spec=model,
+            action=model.actions[found[-1]["action"]],
+            run_date=date.fromisoformat(found[-1]["run_date"]),
+            clients=clients,
+            folder=Path(folder),
+        )
+        print(json.dumps(replay.replay(run, found[-1])))
 
 
 def _promote(args: argparse.Namespace, known: Settings) -> None:
@@ -153,6 +201,16 @@ VERBS = {
         help="make the version live again that the live one replaced, or a given one",
         example="python -m service rollback --model customer_value --reason 'too many lost customers'",
     ),
+    "explain": Verb(
+        _explain,
+        help="tell what made a row, the predictions of a date, or a run",
+        example="python -m service explain --run-date 2024-05-01 --key 0157",
+    ),
+    "replay": Verb(
+        _replay,
+        help="do a run once more and compare its fingerprints; delivers nothing",
+        example="python -m service replay --run-id churn-training-2024-05-01-1a16838b",
+    ),
     "history": Verb(
         _history,
         help="list all promotions and rollbacks, in the order in which they were recorded",
@@ -171,21 +229,36 @@ def _parser() -> argparse.ArgumentParser:
     for name, verb in VERBS.items():
         added = verbs.add_parser(name, help=verb.help, description=verb.help, epilog=f"example: {verb.example}")
         added.add_argument("--model", help="name of the model (default: $MODEL)")
-        if verb.action or name == "check":
-            added.add_argument("--run-date", type=_date, required=True, help="the day the run is for, as 2024-05-01")
-        if verb.action or name == "promote":
-            added.add_argument("--force", action="store_true", help="overrule the gate's judgement, but not on keys")
-        if verb.action or name in ("promote", "rollback"):
-            added.add_argument("--reason", help="why; recorded, and required with --force")
-        if name in ("promote", "rollback"):
-            added.add_argument("--effective-date", type=_date, help="first run date (default: the live version's)")
-        if name == "promote":
-            added.add_argument("--version", required=True, help="one that `versions` lists")
-        if name == "rollback":
-            added.add_argument("--to", metavar="VERSION", help="(default: what the live version replaced)")
-        if name == "check":
-            added.add_argument("--action", choices=spec.ACTIONS, default="application", help="(default: %(default)s)")
+        _add_dates(added, name, runs=verb.action is not None)
+        _add_versions(added, name, runs=verb.action is not None)
     return parser
+
+
+def _add_dates(added: argparse.ArgumentParser, name: str, *, runs: bool) -> None:
+    """The options that say which run is meant."""
+    if runs or name == "check":
+        added.add_argument("--run-date", type=_date, required=True, help="the day the run is for, as 2024-05-01")
+    if name in ("explain", "replay"):
+        added.add_argument("--run-id", required=name == "replay", help="as rows, receipts and logs name it")
+    if name == "explain":
+        added.add_argument("--run-date", type=_date, help="the day the run was for, as 2024-05-01")
+        added.add_argument("--key", help="of one row of that day")
+    if name in ("check", "explain"):
+        added.add_argument("--action", choices=spec.ACTIONS, default="application", help="(default: %(default)s)")
+
+
+def _add_versions(added: argparse.ArgumentParser, name: str, *, runs: bool) -> None:
+    """The options about gates and versions."""
+    if runs or name == "promote":
+        added.add_argument("--force", action="store_true", help="overrule the gate's judgement, but not on keys")
+    if runs or name in ("promote", "rollback"):
+        added.add_argument("--reason", help="why; recorded, and required with --force")
+    if name in ("promote", "rollback"):
+        added.add_argument("--effective-date", type=_date, help="first run date (default: the live version's)")
+    if name == "promote":
+        added.add_argument("--version", required=True, help="one that `versions` lists")
+    if name == "rollback":
+        added.add_argument("--to", metavar="VERSION", help="(default: what the live version replaced)")
 
 
 def _date(text: str) -> date:

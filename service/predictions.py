@@ -67,6 +67,11 @@ def hashed(run: Run) -> fingerprint.Columns:
     return [("run_date", "DATE"), *own, ("model_version", "STRING")]
 
 
+def parsed_time(text: str) -> datetime:
+    """The time of predictions, from a receipt."""
+    return datetime.fromisoformat(text)
+
+
 def write(run: Run, connection: duckdb.DuckDBPyConnection, files: DataFiles, predicted_at: datetime) -> Content:
     """Write the predictions in the table's columns and types, and fingerprint what was written."""
     values = [

@@ -96,6 +96,13 @@ def read(bucket: Bucket, action: str, run_id: str, execution: str) -> dict[str, 
     return objects.read_json(bucket, object_name(action, run_id, execution))[0]
 
 
+def of_run(bucket: Bucket, run_id: str) -> list[dict[str, Any]]:
+    """The receipts of all executions of a run, in the order of their ends."""
+    pattern = f"{FOLDER}/*/{run_id}/*.json"
+    found = [json.loads(blob.download_as_bytes()) for blob in bucket.list_blobs(match_glob=pattern)]
+    return sorted(found, key=lambda r: str(r["ended_at"]))
+
+
 def newest(bucket: Bucket, model: str, action: str, run_date: date) -> dict[str, Any] | None:
     """The receipt of a run date that ended last, leaving out those that a newer run superseded."""
     prefix = f"{FOLDER}/{action}/{model}-{action}-{run_date}-"

@@ -1,0 +1,71 @@
+"""Does a run once more, with the version it had and the input of its run date, and compares what comes out.
+
+Delivers nothing, promotes nothing and writes no receipt. Does not own the steps (`inputs.py`, `model_process.py`).
+"""
+
+from pathlib import Path
+from typing import Any
+
+from service import data_files, inputs, model_process, objects, predictions, versions
+from service.errors import BadData, BadUsage
+from service.logs import event
+from service.run import Run
+
+LATER = "See what changed in the source tables, or ask for the image of that day."
+
+
+def replay(run: Run, receipt: dict[str, Any]) -> dict[str, Any]:
+    """Recompute a run and compare fingerprints.
+
+    Returns:
+        What was compared; each entry is the same then and now.
+
+    Raises:
+        BadUsage: the run did not succeed, or this is another image.
+        BadData: input or output differ; the text says which.
+    """
+    if receipt["status"] != "succeeded":
+        raise BadUsage(f"Run '{receipt['run_id']}' {receipt['status']}.", "Name a run that succeeded.")
+    if receipt["image_digest"] != run.settings.image_digest:
+        text = f"Run '{receipt['run_id']}' ran in image '{receipt['image_digest']}', and this is"
+        text += f" '{run.settings.image_digest}'"
+        raise BadUsage(f"{text}: other code or libraries prove nothing.", "Replay it in that image.")
+    run.facts.model_version = receipt["model_version"]
+    manifest = versions.read(run.clients.models, receipt["model_version"])
+    data = inputs.prepare(run)
+    output = run.folder / "output"
+    model = run.folder / "model" if run.action.name == "application" else output
+    if run.action.name == "application":
+        model.mkdir()
+        versions.fetch(run.clients.models, manifest, model)
+    words = model_process.run_model(run, data_path=data.path, model_path=model, output_path=output)
+    then: dict[str, Any] = {"input": receipt["input_fingerprint"]}
+    now: dict[str, Any] = {"input": run.facts.input_fingerprint}
+    with model_process.quoting(words):
+        if run.action.name == "application":
+            then["output"], now["output"] = receipt["output_fingerprint"], _fingerprint(run, receipt, output)
+        else:
+            then["output"] = {name: file["sha256"] for name, file in manifest.files.items()}
+            now["output"] = _digests(output)
+    return _compared(receipt["run_id"], then, now)
+
+
+def _fingerprint(run: Run, receipt: dict[str, Any], output: Path) -> str:
+    made_at = predictions.parsed_time(receipt["predicted_at"])
+    with data_files.connect(run.folder) as connection:
+        return predictions.write(run, connection, predictions.find(output), made_at).fingerprint
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): objects.sha256(path) for path in paths}
+
+
+def _compared(run_id: str, then: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    differing = [name for name in then if then[name] != now[name]]
+    event(f"Run '{run_id}' was replayed.", then=then, now=now)
+    if differing:
+        told = "; ".join(f"the {name} was '{then[name]}' and is '{now[name]}'" for name in differing)
+        why = LATER if "input" in differing else "The code, a library or chance differs: seed every random number."
+        raise BadData(f"Run '{run_id}' does not repeat: {told}.", why)
+    return {"run_id": run_id, "same": now}
