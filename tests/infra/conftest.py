@@ -36,6 +36,8 @@ class Recorded:
     retain_on_delete: bool
     delete_before_replace: bool
     create_timeout: str
+    timeouts: dict[str, str]
+    ignore_changes: tuple[str, ...]
     dependencies: tuple[str, ...]
 
     def __getitem__(self, key: str) -> Any:
@@ -87,6 +89,8 @@ class Recorder(mocks.MockMonitor, mocks.Mocks):
                 request.retainOnDelete,
                 request.deleteBeforeReplace,
                 request.customTimeouts.create,
+                {w: t for w in ("create", "update", "delete") if (t := getattr(request.customTimeouts, w))},
+                tuple(sorted(request.ignoreChanges)),
                 tuple(sorted(request.dependencies)),
             )
         return super().RegisterResource(request)  # type: ignore[no-untyped-call]  # the SDK has no types here
