@@ -51,6 +51,12 @@ class Declared:
         with self._lock:
             self._db.execute("DELETE FROM declared WHERE token = ? AND id = ?", (token, id))
 
+    def all(self) -> list[Resource]:
+        """All resources, by type token and id."""
+        with self._lock:
+            rows = self._db.execute("SELECT token, id, properties FROM declared ORDER BY token, id").fetchall()
+        return [Resource(t, i, json.loads(p)) for t, i, p in rows]
+
     def of_type(self, token: str) -> list[Resource]:
         """All resources of a type token such as `gcp:composer/environment:Environment`, by id."""
         with self._lock:

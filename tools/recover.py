@@ -61,12 +61,12 @@ def release(stack: Stack) -> None:
     for lock in held:
         if refusal := lock.refusal():
             raise ToolFailed(f"Stack {stack.name!r} is locked by {lock}. {refusal}", EXIT_USAGE)
+    for note in locks.mend_notes(stack):  # first: without it no command can read the stack
+        say(f"half-written note removed: {note.name}")
     if held:
         stack.run("cancel", "--stack", stack.name, "--yes")
     for lock in held:
         say(f"lock given back: {lock}")
-    for note in locks.mend_notes(stack):
-        say(f"half-written note removed: {note.name}")
 
 
 def settle(stack: Stack, before: dict[str, Any], known: Mapping[str, str]) -> None:

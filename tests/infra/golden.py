@@ -1,4 +1,4 @@
-"""`make golden`: writes tests/golden/<stack>.yaml, all that a stack declares, so that a change is read as a diff of text.
+"""`make golden`: writes tests/golden/<stack>.yaml, what a stack declares, so that a change reads as a diff of text.
 
 What differs between machines and commits stands as a placeholder: commit, digest, secrets, the text of files of dags/.
 Does not ask the engine or a cloud; the rehearsal does.
