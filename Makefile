@@ -1,6 +1,7 @@
 # Every target is one line of work; CI calls only these. `make help` lists them.
 PYTHON ?= python3.11
 STACK ?= local
+BASE ?= origin/main
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help:  ## list the targets
@@ -18,7 +19,7 @@ stop: setup  ## stop what `make demo KEEP=1` left running
 test: setup lint  ## lint, types and every test (about ten minutes)
 	@.venv/bin/python -m tools.docker_daemon .venv/bin/pytest -m "not soak" --durations=10
 
-soak: setup  ## the long proofs: each grant taken away in turn (about five minutes)
+soak: setup  ## the long proofs: each grant taken away in turn, ten kills, every stack's preview (15 minutes)
 	@HYPOTHESIS_PROFILE=soak .venv/bin/pytest -m soak --durations=10
 
 lint: setup  ## ruff, mypy and hadolint
@@ -26,6 +27,24 @@ lint: setup  ## ruff, mypy and hadolint
 
 unit: setup  ## the tests that need no engine, no Airflow and no client (two to three minutes)
 	@.venv/bin/pytest
+
+bootstrap: setup  ## print what must exist before the first `up` [PROJECT= REGION= GITHUB=OWNER/REPO APPLY=1 runs it]
+	@.venv/bin/python -m tools.bootstrap --project "$(PROJECT)" $(if $(REGION),--region $(REGION)) $(if $(GITHUB),--github $(GITHUB)) $(if $(APPLY),--apply)
+
+preview: setup  ## what `pulumi up` would do, policies included [STACK= OFFLINE=1 needs no account BASE=origin/main]
+	@$(if $(OFFLINE),.venv/bin/python -m local.preview --stack $(STACK) --base $(BASE),pulumi preview --stack $(STACK) --diff --policy-pack infra/policy)
+
+recover: setup  ## mend a stack whose `up` was killed [STACK= ADOPT='NAME=ID']
+	@.venv/bin/python -m tools.recover --stack $(STACK) $(if $(ADOPT),--adopt '$(ADOPT)')
+
+down: setup  ## `pulumi destroy`, then list what is left of the stack [STACK=]
+	@.venv/bin/python -m tools.down --stack $(STACK)
+
+golden: setup  ## write anew what each stack declares, as text: tests/golden/
+	@.venv/bin/python -m tests.infra.golden
+
+verify-cloud: setup  ## list what no rehearsal proves, and with credentials check it [STACK=]
+	@.venv/bin/python -m tools.verify_cloud --stack $(STACK)
 
 example-data: setup  ## load the CDNOW transactions as the source table of a stack [STACK=local]
 	@.venv/bin/python tools/example_data.py --stack $(STACK)
@@ -39,4 +58,4 @@ lock: setup  ## write the locks anew from pyproject.toml and each model's requir
 clean:  ## remove what rehearsals left: state, logs, caches of the tools (not .venv)
 	@rm -rf .local .build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo stop test soak lint unit example-data bench lock clean
+.PHONY: help setup demo stop test lint soak unit bootstrap preview recover down golden verify-cloud example-data bench lock clean

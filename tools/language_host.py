@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import runpy
+import select
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 RUN = "run-program"  # first argument of the child process that runs a program
 REPORTED = 32  # exit code of a program whose error the user has seen, as in Pulumi's own host
+ORPHAN_SECONDS = 2
 # The engine's own limit, so that a large stack's configuration fits in one message.
 MESSAGE_BYTES = [("grpc.max_receive_message_length", 400 << 20), ("grpc.max_send_message_length", 400 << 20)]
 
@@ -108,7 +110,10 @@ def serve() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
-    os.read(ended, 1)
+    # An engine that was killed sends nothing; without this look its host would stay for good.
+    engine = os.getppid()
+    while not select.select([ended], [], [], ORPHAN_SECONDS)[0] and os.getppid() == engine:
+        pass
     host.stop()
     server.stop(grace=None)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grpc  # type: ignore[import-untyped]  # ships no types
+import psutil
 import pytest
 from google.protobuf import empty_pb2  # type: ignore[import-untyped]  # ships no types
 from pulumi.runtime.proto import language_pb2 as messages
@@ -161,3 +162,16 @@ def test_a_refusal_of_the_program_is_shown_as_it_is(project: Project) -> None:
 def test_a_program_whose_process_dies_is_no_success(project: Project) -> None:
     project.write("import os\n\nos._exit(7)\n")
     assert "exit code 7" in project("preview", fails=True)
+
+
+def test_it_ends_when_its_engine_was_killed() -> None:
+    code = f"import subprocess, sys; print(subprocess.Popen([sys.executable, {str(HOST)!r}], stdout=2).pid, flush=True)"
+    command = [sys.executable, "-c", f"{code}; import time; time.sleep(600)"]
+    engine = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert engine.stdout
+    assert engine.stderr
+    host = psutil.Process(int(engine.stdout.readline()))
+    assert engine.stderr.readline().strip().isdigit(), "its port: it serves"
+    engine.kill()
+    engine.wait()
+    host.wait(timeout=30)
