@@ -130,6 +130,7 @@ def check_out(root: Path, base: str, folder: Path) -> Path:
 def cloud(folder: Path, project: str) -> Iterator[dict[str, str]]:
     """A local cloud that is served meanwhile; yields the environment of a shell that uses it."""
     command = [sys.executable, "-m", "local", "serve", "--folder", str(folder), "--project", project]
+    command += ["--jobs", "processes"]  # a preview builds and runs nothing
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     env = processes.marked(folder, {**os.environ, "PATH": path})
     served = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)

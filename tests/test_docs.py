@@ -15,6 +15,11 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUN_BY = {
     "make demo": "tests/test_end_to_end.py runs local.demo, which is all the target does after setup",
     "make test": ".ci/run",
+    "make bootstrap": "tests/tools/test_bootstrap.py",
+    "make verify-cloud": "tests/tools/test_verify_cloud.py",
+    "make preview": "tests/local/test_preview.py",
+    "make recover": "tests/tools/test_recover.py",
+    "make down": "tests/tools/test_down.py",
     ". .venv/bin/activate": "tests/local/provider/test_engine.py runs with its PATH",
     "pulumi stack select": "tests/local/provider/test_stacks.py",
     "pulumi up": "tests/local/provider/test_engine.py",

@@ -114,7 +114,7 @@ def executions(deployment: Deployment) -> str:
 def logs(deployment: Deployment) -> str:
     """A good run's last line is an entry of its job, with the run id as a label."""
     endpoint = os.environ.get("LOGGING_ENDPOINT")
-    client = logging.Client(  # type: ignore[no-untyped-call]  # not typed there
+    client = logging.Client(
         project=deployment.project,
         credentials=deployment.credentials,
         client_options={"api_endpoint": endpoint} if endpoint else {},

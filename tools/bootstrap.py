@@ -116,15 +116,15 @@ def steps(project: str, region: str, github: str) -> Iterator[Step]:
 def _state(project: str, region: str, on: str) -> Iterator[Step]:
     bucket = f"gs://{project}-pulumi-state"
     closed = ("--uniform-bucket-level-access", "--public-access-prevention")
-    create = ("storage", "buckets", "create", bucket, f"--location={region}", *closed, on)
-    yield Step("the bucket of all stacks' state", create, ("storage", "buckets", "describe", bucket))
+    make_bucket = ("storage", "buckets", "create", bucket, f"--location={region}", *closed, on)
+    yield Step("the bucket of all stacks' state", make_bucket, ("storage", "buckets", "describe", bucket))
     yield Step("an overwritten state can be fetched back", ("storage", "buckets", "update", bucket, "--versioning"))
     at = (f"--location={region}", on)
     ring = ("kms", "keyrings")
     yield Step("a key ring", (*ring, "create", "pulumi", *at), (*ring, "describe", "pulumi", *at))
     key = ("state", "--keyring=pulumi", *at)
-    create = ("kms", "keys", "create", *key, "--purpose=encryption")
-    yield Step("the key that encrypts secrets in the state", create, ("kms", "keys", "describe", *key))
+    make_key = ("kms", "keys", "create", *key, "--purpose=encryption")
+    yield Step("the key that encrypts secrets in the state", make_key, ("kms", "keys", "describe", *key))
 
 
 def _deployer(project: str, region: str, on: str) -> Iterator[Step]:
@@ -140,8 +140,8 @@ def _deployer(project: str, region: str, on: str) -> Iterator[Step]:
     role = "--role=roles/cloudkms.cryptoKeyEncrypterDecrypter"
     yield Step("it reads secrets", ("kms", "keys", "add-iam-policy-binding", *key, member, role, "--format=none"))
     you = ("--member=user:$(config get-value account)", "--role=roles/iam.serviceAccountTokenCreator")
-    grant = (*accounts, "add-iam-policy-binding", email, *you, "--condition=None", on, "--format=none")
-    yield Step("you may deploy as it", grant)
+    lend = (*accounts, "add-iam-policy-binding", email, *you, "--condition=None", on, "--format=none")
+    yield Step("you may deploy as it", lend)
 
 
 def _federation(project: str, github: str, on: str) -> Iterator[Step]:

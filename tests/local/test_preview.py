@@ -1,6 +1,7 @@
 """`make preview OFFLINE=1`: updates, replacements and guards of any stack, without its state, its key or a trace."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -89,10 +90,16 @@ def test_every_stack_of_a_clean_clone_previews_without_a_change_and_a_removed_mo
         assert done.returncode == 0, done.stdout + done.stderr
         assert " unchanged\n" in done.stdout
         assert " to " not in done.stdout.rpartition("Resources:")[2].partition("Policy")[0]
-    scratch_clone.remove_models(clone)
+    models = clone / "service" / "models"
+    shutil.copytree(models / "customer_value", models / "second_value")
+    description = models / "second_value" / "model.yaml"
+    description.write_text(description.read_text().replace("name: customer_value", "name: second_value"))
+    git(clone, "add", "service")
+    git(clone, "commit", "--quiet", "-m", "Add a model")
+    shutil.rmtree(models / "second_value")
     done = preview(clone, "--stack", "prod", "--base", "main")
     assert done.returncode not in (0, 2)
-    assert "The safe way" in done.stderr
+    assert "The safe way" in done.stderr, done.stdout + done.stderr
 
 
 def test_a_base_that_does_not_exist_is_refused_with_the_way_out(clone: Path) -> None:

@@ -34,7 +34,7 @@ def change_by_hand(client: httpx.Client, cloud: Path) -> str:
 
 
 def test_drift_is_shown_and_repaired_and_a_second_up_changes_nothing(cli: None, tmp_path: Path) -> None:
-    served = serve(tmp_path / "cloud", "--project", PROJECT)
+    served = serve(tmp_path / "cloud", "--project", PROJECT, "--jobs", "processes")
     assert served.stdout
     env = cut_up.environment(json.loads(served.stdout.readline())["env"])
     cut_up.up(ROOT, env, "local")
