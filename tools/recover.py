@@ -84,7 +84,8 @@ def settle(stack: Stack, before: dict[str, Any], known: Mapping[str, str]) -> No
         if operation["type"] != "creating":
             candidates.append(resource["urn"])  # it is in the state already, perhaps not as it is now
         elif resource["urn"] not in there and (id := adoption.id_of(resource, stack, known)):
-            trial["deployment"]["resources"].append({**resource, "id": id})
+            # With its inputs as outputs it is read as a resource that is known, not imported with inputs made up anew.
+            trial["deployment"]["resources"].append({**resource, "id": id, "outputs": resource.get("inputs", {})})
             candidates.append(resource["urn"])
     stack.restore(trial)
     targets = [option for urn in candidates if urn in _urns(trial) for option in ("--target", urn)]
