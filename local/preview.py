@@ -68,7 +68,12 @@ def preview(stack: str, base: str, folder: Path, root: Path = ROOT) -> int:
         raise PreviewFailed(f"There is no file {file.name!r}. Stacks of this clone: {known}.", 2)
     before = None if base == NOTHING else check_out(root, base, folder / "base")
     after = folder / "tree"
-    scratch_stack.link_clone(root, after)
+    try:
+        scratch_stack.copy_clone(root, after)
+    except subprocess.CalledProcessError as error:
+        raise PreviewFailed(
+            f"{str(root)!r} is no git repository: {error.stderr.strip()}. Clone it with git.", 2
+        ) from error
     project = str((yaml.safe_load(file.read_text()).get("config") or {}).get("gcp:project") or "local-project")
     with cloud(folder / "cloud", project) as env:
         deploy_base(before, base, stack, env)
@@ -132,7 +137,7 @@ def cloud(folder: Path, project: str) -> Iterator[dict[str, str]]:
     command = [sys.executable, "-m", "local", "serve", "--folder", str(folder), "--project", project]
     command += ["--jobs", "processes"]  # a preview builds and runs nothing
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-    env = processes.marked(folder, {**os.environ, "PATH": path})
+    env = processes.marked(folder, {**os.environ, "PATH": path, "GIT_OPTIONAL_LOCKS": "0"})
     served = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
     assert served.stdout  # noqa: S101 (a pipe was asked for)
     try:

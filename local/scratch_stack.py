@@ -5,6 +5,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,14 +21,26 @@ KEYS_OF_SECRETS = ("secretsprovider", "encryptedkey", "encryptionsalt")
 SALT = "v1:iR/O53REvqw=:v1:+YSgAmyLndxOJqgl:GhUV5fG0CYlZ43iBnSY0LyUB/N7v6A=="
 
 
-def link_clone(clone: Path, folder: Path) -> None:
-    """Make a project folder that shows all of a clone, but with stack files of its own, which may be written."""
-    folder.mkdir()
-    for entry in clone.iterdir():
-        if entry.name.startswith("Pulumi") and entry.suffix == ".yaml":
-            shutil.copy(entry, folder)
-        else:
-            (folder / entry.name).symlink_to(entry)
+def copy_clone(clone: Path, folder: Path) -> None:
+    """Copy the working tree of a clone, without what git ignores, and link its history and its environment.
+
+    A copy, because the program itself writes beside what it reads (`.build/`). Whoever runs git there sets
+    GIT_OPTIONAL_LOCKS=0, so that the clone's index stays as it is.
+    """
+    listing = ["git", "-C", str(clone), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split("\0")
+    for name in filter(None, listed):
+        source, target = clone / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_symlink():
+            target.symlink_to(source.readlink())
+        elif source.is_dir():  # a submodule
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns(".git"))
+        elif source.is_file():  # git also lists what was deleted
+            shutil.copy(source, target)
+    (folder / ".git").symlink_to(clone / ".git")
+    if not (folder / ".venv").is_symlink():
+        (folder / ".venv").symlink_to(Path(sys.prefix))
 
 
 def open_secrets(file: Path) -> list[str]:
