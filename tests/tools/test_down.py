@@ -26,7 +26,7 @@ MODELS = f"{PROJECT}-local-customer-value-models"
 def own_cloud(cli: None, tmp_path: Path) -> Iterator[Cloud]:
     served = Cloud(tmp_path / "cloud")
     yield served
-    served.stop()
+    served.close()
 
 
 def down(env: dict[str, str], *, code: int) -> str:

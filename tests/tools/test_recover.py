@@ -6,6 +6,7 @@ import random
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class Cloud:
         assert self._process.stdout
         self.env = cut_up.environment(json.loads(self._process.stdout.readline())["env"])
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End it."""
         self._process.terminate()
         self._process.wait()
@@ -51,7 +52,7 @@ class Cloud:
 def own_cloud(cli: None, tmp_path: Path) -> Iterator[Cloud]:
     served = Cloud(tmp_path / "cloud")
     yield served
-    served.stop()
+    served.close()
 
 
 @pytest.fixture
@@ -102,19 +103,17 @@ def test_a_killed_up_goes_on_once_its_lock_is_given_back_and_no_live_lock_is(sma
 
 @pytest.mark.soak
 def test_the_whole_stack_survives_ten_kills(cli: None, tmp_path: Path) -> None:
-    undisturbed = Cloud(tmp_path / "undisturbed")
-    cut_up.up(ROOT, undisturbed.env, "local")
-    wanted = cut_up.state(ROOT, undisturbed.env, "local"), cut_up.declared(undisturbed.folder)
-    undisturbed.stop()
-    creates = sum(1 for resource in wanted[0].values() if resource["custom"]) - 2  # but stack's providers
+    with closing(Cloud(tmp_path / "undisturbed")) as undisturbed:
+        cut_up.up(ROOT, undisturbed.env, "local")
+        wanted = cut_up.state(ROOT, undisturbed.env, "local"), cut_up.declared(undisturbed.folder)
+    creates = sum(1 for resource in wanted[0].values() if resource["custom"]) - 2  # without the providers
     for place, nth in enumerate(sorted(random.Random(SEED).sample(range(1, creates), 10))):  # noqa: S311 (no secret)
         when = ("before", "after")[place % 2]
-        cloud = Cloud(tmp_path / f"cut-{nth}")
-        cut = cut_up.kill_up(ROOT, cloud.env, "local", nth, when)
-        recover(ROOT, cloud.env)
-        cut_up.up(ROOT, cloud.env, "local")
-        found = cut_up.state(ROOT, cloud.env, "local"), cut_up.declared(cloud.folder)
-        cloud.stop()
+        with closing(Cloud(tmp_path / f"cut-{nth}")) as cloud:
+            cut = cut_up.kill_up(ROOT, cloud.env, "local", nth, when)
+            recover(ROOT, cloud.env)
+            cut_up.up(ROOT, cloud.env, "local")
+            found = cut_up.state(ROOT, cloud.env, "local"), cut_up.declared(cloud.folder)
         assert found[0].keys() == wanted[0].keys(), f"killed {when} create {nth}, {cut}"
         different = [f"{found[0][urn]}\n{state}" for urn, state in wanted[0].items() if found[0][urn] != state]
         assert different == [], f"killed {when} create {nth}, {cut}"
