@@ -3,16 +3,26 @@
 The JSON is written at deploy (infra/components/orchestration.py). Does not own what the tasks do (prediction_tasks.py).
 """
 
+import importlib.util
 import logging
+import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import available_timezones
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param, get_current_context, task
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-import prediction_tasks
+if TYPE_CHECKING:
+    import prediction_tasks
+else:
+    # Not `import prediction_tasks`: Airflow has only the top DAG folder on its path, and each stack that shares the
+    # environment has a folder, and perhaps a release, of its own.
+    _spec = importlib.util.spec_from_file_location(f"{__name__}_tasks", Path(__file__).with_name("prediction_tasks.py"))
+    prediction_tasks = importlib.util.module_from_spec(_spec)
+    sys.modules[_spec.name] = prediction_tasks  # dataclasses look their module up there
+    _spec.loader.exec_module(prediction_tasks)
 
 log = logging.getLogger(__name__)
 

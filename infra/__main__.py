@@ -169,7 +169,9 @@ if airflow:
     documents = [file for model_dags in dags.values() for file in model_dags.files]
     orchestration.DagFactory(
         "factory",
-        orchestration.DagFactoryArgs(dags_bucket=airflow.dags_bucket, source=ROOT / "dags", documents=documents),
+        orchestration.DagFactoryArgs(
+            stack=stack, dags_bucket=airflow.dags_bucket, source=ROOT / "dags", documents=documents
+        ),
     )
     # Without Airflow these two outputs are absent rather than empty.
     place = {"environment": airflow.environment, "dags_bucket": airflow.dags_bucket, "uri": airflow.uri}

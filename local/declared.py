@@ -44,7 +44,9 @@ class Declared:
 
     def get(self, token: str, id: str) -> Resource | None:
         """The resource, or None."""
-        return next((r for r in self.of_type(token) if r.id == id), None)
+        with self._lock:
+            row = self._db.execute("SELECT properties FROM declared WHERE token = ? AND id = ?", (token, id)).fetchone()
+        return Resource(token, id, json.loads(row[0])) if row else None
 
     def remove(self, token: str, id: str) -> None:
         """Forget one resource; forgetting an unknown one does nothing."""

@@ -143,13 +143,13 @@ class Lab:
         return {**content, **changes}
 
     def upload_dags(self, *dags: Mapping[str, Any]) -> None:
-        """Put the factory and some DAG files where Composer reads them."""
+        """Put the factory and some DAG files where a stack puts them and Composer reads them."""
         bucket = self.storage.bucket(DAGS_BUCKET)
         for dag in dags:
-            bucket.blob(f"dags/{dag['dag_id']}.dag.json").upload_from_string(json.dumps(dag))
+            bucket.blob(f"dags/tides/{dag['dag_id']}.dag.json").upload_from_string(json.dumps(dag))
         source = Path(__file__).parent.parent / "dags"
         for path in (source / ".airflowignore", source / "prediction_tasks.py", source / "predictions.py"):
-            bucket.blob(f"dags/{path.name}").upload_from_string(path.read_text())
+            bucket.blob(f"dags/tides/{path.name}").upload_from_string(path.read_text())
 
     def executions_of(self, job: str) -> list[run_v2.Execution]:
         """All executions of a job."""

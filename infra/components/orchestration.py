@@ -15,7 +15,6 @@ from settings import StackSettings
 
 from service.spec import ActionSpec, ModelSpec
 
-FOLDER = "dags/"  # of the bucket; Composer copies it to its workers
 # As text: an archive of the same files differs each time it is made.
 FACTORY_FILES = {
     "predictions.py": "text/x-python",
@@ -122,9 +121,7 @@ class ModelDags(pulumi.ComponentResource):
         super().__init__("prediction:infra:ModelDags", name, None, opts)
         self.ids = {action: dag_id(args.stack.name, args.model.name, action) for action in args.model.actions}
         self.files = [
-            _upload(
-                f"{self.ids[name]}.dag.json", _text(action, args), "application/json", args.dags_bucket, parent=self
-            )
+            _upload(f"{self.ids[name]}.dag.json", _text(action, args), "application/json", args, parent=self)
             for name, action in args.model.actions.items()
         ]
         self.register_outputs({"ids": self.ids})
@@ -152,36 +149,45 @@ def _text(action: ActionSpec, args: ModelDagsArgs) -> pulumi.Output[str]:
 class DagFactoryArgs:
     """Where DAGs lie, the folder with the factory's files, and the files to upload before them."""
 
+    stack: StackSettings
     dags_bucket: pulumi.Input[str]
     source: Path
     documents: Sequence[pulumi.Resource]
 
 
 class DagFactory(pulumi.ComponentResource):
-    """The Python files that make a DAG of each JSON file; the same for every stack and model."""
+    """The Python files that make a DAG of each JSON file beside them; the same for every stack and model."""
 
     def __init__(self, name: str, args: DagFactoryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("prediction:infra:DagFactory", name, None, opts)
         # A release's JSON before the factory that reads it: the other way round a new factory would read old files.
         for file, content_type in FACTORY_FILES.items():
             text = (args.source / file).read_text()
-            _upload(file, text, content_type, args.dags_bucket, parent=self, after=args.documents)
+            _upload(file, text, content_type, args, parent=self, after=args.documents)
         self.register_outputs({})
+
+
+def folder(stack: str) -> str:
+    """Where a stack's DAG files lie in the bucket, below the folder that Composer copies to its workers.
+
+    A folder each, so that stacks can share an environment, of different releases, and `destroy` takes only its own.
+    """
+    return f"dags/{stack}/"
 
 
 def _upload(
     file: str,
     text: pulumi.Input[str],
     content_type: str,
-    bucket: pulumi.Input[str],
+    args: ModelDagsArgs | DagFactoryArgs,
     *,
     parent: pulumi.Resource,
     after: Sequence[pulumi.Resource] = (),
 ) -> gcp.storage.BucketObject:
     return gcp.storage.BucketObject(
         file,
-        bucket=bucket,
-        name=f"{FOLDER}{file}",
+        bucket=args.dags_bucket,
+        name=folder(args.stack.name) + file,
         # Not `content`, which previews show as a secret.
         source=pulumi.Output.from_input(text).apply(pulumi.StringAsset),
         content_type=content_type,

@@ -143,5 +143,5 @@ def refuse_missing_account(declared: Declared, email: str, project: str) -> None
         CloudError: 400, as IAM answers.
     """
     ours = email.endswith(f"@{project}.iam.gserviceaccount.com")
-    if ours and not any(account.properties.get("email") == email for account in declared.of_type(Account.type)):
+    if ours and not declared.get(Account.type, f"projects/{project}/serviceAccounts/{email}"):
         raise CloudError(400, "invalid", f"Service account {email!r} does not exist.")

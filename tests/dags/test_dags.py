@@ -1,6 +1,8 @@
 """The factory under the real DagBag: what Airflow sees of the DAG files."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -36,6 +38,24 @@ def test_each_json_file_becomes_one_dag_and_nothing_else_does(dags_folder: Folde
     assert not bag.import_errors
     assert sorted(bag.dags) == ["qa_pears_training", "qa_soil_application"]
     assert len(bag.dagbag_stats) == 1, "the task module must be hidden from discovery by .airflowignore"
+
+
+def test_stacks_of_different_releases_share_one_airflow(dags_folder: Folder, dag_json: DagJson) -> None:
+    made = dags_folder(qa=dag_json("qa_soil_application"))
+    top = made.with_name("top")
+    for stack in ("qa", "pre-prod"):
+        shutil.copytree(made, top / stack)
+        (top / stack / "prediction_tasks.py").open("a").write(f"\nSTACK = {stack!r}\n")
+    other = dag_json("pre-prod_soil_application")
+    (top / "pre-prod" / "qa.dag.json").write_text(json.dumps(other))
+    bag = load(top)
+    assert not bag.import_errors
+    starts: dict[str, Any] = {id: dag.get_task("start") for id, dag in bag.dags.items()}
+    tasks = {id: start.python_callable.__globals__["prediction_tasks"] for id, start in starts.items()}
+    assert {id: module.STACK for id, module in tasks.items()} == {
+        "qa_soil_application": "qa",
+        "pre-prod_soil_application": "pre-prod",
+    }, "one stack would run the other's code"
 
 
 def test_one_broken_file_leaves_the_other_dags_and_is_logged(

@@ -57,13 +57,13 @@ def test_each_model_has_two_dag_files_named_by_stack_and_model(clone: Clone) -> 
     clone.add_model("churn_risk")
     names = {o["name"] for o in clone.run().of_type(OBJECT)}
     assert names == {
-        "dags/.airflowignore",
-        "dags/prediction_tasks.py",
-        "dags/predictions.py",
-        "dags/local_churn_risk_application.dag.json",
-        "dags/local_churn_risk_training.dag.json",
-        "dags/local_customer_value_application.dag.json",
-        "dags/local_customer_value_training.dag.json",
+        "dags/local/.airflowignore",
+        "dags/local/prediction_tasks.py",
+        "dags/local/predictions.py",
+        "dags/local/local_churn_risk_application.dag.json",
+        "dags/local/local_churn_risk_training.dag.json",
+        "dags/local/local_customer_value_application.dag.json",
+        "dags/local/local_customer_value_training.dag.json",
     }
 
 

@@ -138,11 +138,11 @@ def test_unpausing_makes_no_run_for_the_past(harbour: Harbour) -> None:
 def test_airflow_follows_the_bucket(harbour: Harbour) -> None:
     bucket = harbour.lab.storage.bucket(DAGS_BUCKET)
     extra = harbour.lab.dag("tide_extra", "train", harbour.jobs["train"])
-    bucket.blob("dags/tide_extra.dag.json").upload_from_string(json.dumps(extra))
+    bucket.blob("dags/tides/tide_extra.dag.json").upload_from_string(json.dumps(extra))
     until(lambda: "tide_extra" in harbour.client.dag_ids())
     assert harbour.client.dag("tide_extra")["is_paused"] is True, "as its JSON says"
     changed = {**extra, "doc_md": "When to worry: never again"}
-    bucket.blob("dags/tide_extra.dag.json").upload_from_string(json.dumps(changed))
+    bucket.blob("dags/tides/tide_extra.dag.json").upload_from_string(json.dumps(changed))
     until(lambda: "never again" in (harbour.client.dag("tide_extra")["doc_md"] or ""))
     assert not harbour.client.import_errors()
 
