@@ -15,6 +15,7 @@ from local.provider.job_kind import Job
 from local.provider.kind import Kind, Scope
 from local.provider.monitoring_kinds import AlertPolicy, LogMetric, NotificationChannel
 from local.provider.object_kind import BucketObject
+from local.provider.previewed_kind import TOKENS, Previewed
 from local.provider.rest import Rest
 from local.provider.values import Properties
 from local.provider.warehouse_kinds import Dataset, Table
@@ -33,6 +34,7 @@ class Catalog:
             *(kind(declared, rest) for kind in (Bucket, BucketObject, Dataset, Table, Job, Environment)),
             *(Grant(declared, rest, token) for token in TARGETS),
             *(kind(declared, runtime) for kind in (Repository, Image)),
+            *(Previewed(declared, token) for token in TOKENS),
         ]
         self._kinds = {kind.type: kind for kind in kinds}
         self._issue_token = issue_token

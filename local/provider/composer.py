@@ -17,8 +17,9 @@ from local.provider.schemas import Fault
 from local.provider.values import UNKNOWN, Properties, known
 from local.wire import CloudError
 
-# A full version: an alias such as `composer-3-airflow-3` is another build tomorrow.
-IMAGE = re.compile(r"composer-3-airflow-(\d+)\.\d+\.\d+-build\.\d+")
+# As the provider checks it, aliases such as `composer-3-airflow-3` included; the policy pack wants a whole build:
+# https://github.com/hashicorp/terraform-provider-google/blob/main/google/services/composer/resource_composer_environment.go
+IMAGE = re.compile(r"composer-3-airflow-(\d+)(\.\d+(\.\d+)?)?(-build\.\d+)?")
 
 
 class Environment(DeclaredKind):
@@ -39,7 +40,7 @@ class Environment(DeclaredKind):
         self.rest = rest
 
     def faults(self, inputs: Mapping[str, Any]) -> Iterator[Fault]:
-        """The image must be a pinned build of Composer 3, and the account must be named: it cannot be set later."""
+        """The image must be one of Composer 3, and the account must be named: it cannot be set later."""
         yield from super().faults(inputs)
         config = inputs.get("config")
         if not isinstance(config, Mapping):
@@ -50,7 +51,7 @@ class Environment(DeclaredKind):
         if known(image) and not (isinstance(image, str) and IMAGE.fullmatch(image)):
             yield Fault(
                 "config.softwareConfig.imageVersion",
-                f"{image!r} is no pinned build. Give a full version such as 'composer-3-airflow-3.3.1-build.2'.",
+                f"{image!r} is no image of Composer 3. Give one such as 'composer-3-airflow-3.3.1-build.2'.",
             )
         window = _at(config, "maintenanceWindow")
         if isinstance(window, Mapping) and known(window) and _hours(window) < 12:

@@ -35,7 +35,6 @@ class Recorded:
     protect: bool
     retain_on_delete: bool
     delete_before_replace: bool
-    create_timeout: str
     timeouts: dict[str, str]
     ignore_changes: tuple[str, ...]
     dependencies: tuple[str, ...]
@@ -88,7 +87,6 @@ class Recorder(mocks.MockMonitor, mocks.Mocks):
                 request.protect,
                 request.retainOnDelete,
                 request.deleteBeforeReplace,
-                request.customTimeouts.create,
                 {w: t for w in ("create", "update", "delete") if (t := getattr(request.customTimeouts, w))},
                 tuple(sorted(request.ignoreChanges)),
                 tuple(sorted(request.dependencies)),

@@ -145,7 +145,7 @@ def test_a_prebuilt_image_is_taken_instead_of_building_one(clone: Clone) -> None
 
 def test_composer_gets_the_time_it_needs(local: Declared) -> None:
     environment = local.one("gcp:composer/environment:Environment", "airflow")
-    assert environment.create_timeout == "90m", "some of its failures show only after 40 minutes"
+    assert environment.timeouts["create"] == "90m", "some of its failures show only after 40 minutes"
 
 
 def test_composer_is_small_pinned_and_has_an_account_of_its_own(local: Declared) -> None:

@@ -28,9 +28,11 @@ def test_where_an_environments_dags_will_lie_is_unknown_in_a_preview(client: Cli
     assert outputs["config"]["dagGcsPrefix"] is UNKNOWN
 
 
-def test_an_environment_needs_a_pinned_image(client: Client) -> None:
-    wanted = environment("air", "dags-c", "airflow@x", image="composer-3-airflow-3")
-    assert "no pinned build" in client.refusals(ENVIRONMENT, wanted)[0]
+def test_an_environment_needs_an_image_of_composer_3(client: Client) -> None:
+    wanted = environment("air", "dags-c", "airflow@x", image="composer-2.9.1-airflow-2.9.3")
+    assert "no image of Composer 3" in client.refusals(ENVIRONMENT, wanted)[0]
+    # The provider takes an alias; the policy pack does not.
+    assert client.refusals(ENVIRONMENT, environment("air", "d", "airflow@x", image="composer-3-airflow-3")) == []
 
 
 def test_an_environment_needs_a_bucket_of_its_own_in_its_region(client: Client) -> None:
