@@ -190,3 +190,12 @@ def test_the_login_of_the_registry_is_a_secret(local: Declared) -> None:
     assert registries[MARK] == MARKED_AS_SECRET, "it would stand in previews and in the state"
     assert "a-token" in registries["value"][0].values()
     assert "a-token" not in str(local.outputs)
+
+
+def test_versions_and_receipts_are_read_by_whom_they_are_for(local: Declared) -> None:
+    def reads(account: str) -> set[str]:
+        return {str(g.inputs.get("bucket")) for g in _of(local, account) if g["role"] == "roles/storage.objectViewer"}
+
+    assert reads("customer_value-application") == {"local-project-local-customer-value-models"}, "it applies a version"
+    assert reads("airflow") == {"local-project-local-customer-value-runs"}, "`check` compares receipts, and no versions"
+    assert reads("customer_value-training") == set()

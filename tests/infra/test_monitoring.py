@@ -130,6 +130,8 @@ def test_everybody_on_the_list_is_told_of_every_alert(protected: Declared) -> No
         {"email_address": "data@acme.example"},
         {"email_address": "oncall@acme.example"},
     ]
+    for channel in channels:
+        assert channel["forceDelete"] is True, "policies that people made would hold up `destroy`"
     for policy in protected.of_type(POLICY):
         assert len(policy["notificationChannels"]) == 2
 

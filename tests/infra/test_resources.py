@@ -95,6 +95,12 @@ def test_a_job_has_the_size_and_limits_of_its_action(clone: Clone) -> None:
     assert application["containers"][0]["resources"] == {"limits": {"cpu": "1", "memory": "2048Mi"}}
 
 
+def test_a_job_runs_as_the_account_of_its_action(local: Declared) -> None:
+    accounts = {a.name: a["accountId"] for a in local.of_type("gcp:serviceaccount/account:Account")}
+    for name in ("customer_value-training", "customer_value-application"):
+        assert local.one(JOB, name)["template"]["template"]["serviceAccount"] == f"{accounts[name]}@accounts.example"
+
+
 def test_a_job_runs_one_task_and_starts_none_when_deployed(local: Declared) -> None:
     for job in local.of_type(JOB):
         assert job["template"]["taskCount"] == 1, "two tasks would deliver the same partition"
