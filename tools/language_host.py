@@ -126,7 +126,7 @@ def run_program(request: language_pb2.RunRequest) -> int:
     os.chdir(request.pwd or directory)
     sys.argv = [entry, *request.args[1:]]
     _configure(request)
-    stack.asyncio = _Patient()  # type: ignore[assignment]  # stands in for the module
+    stack.asyncio = _Patient()  # type: ignore[assignment, attr-defined]  # for the module
     # Pulumi leaves futures unobserved when a resource fails; asyncio's complaints would bury the reason.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     loop = asyncio.new_event_loop()
