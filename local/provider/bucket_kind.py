@@ -43,9 +43,6 @@ class Bucket(RestKind):
     """A bucket of Cloud Storage."""
 
     type = "gcp:storage/bucket:Bucket"
-    replaces = (
-        "project", "name", "location", "enableObjectRetention", "hierarchicalNamespace", "customPlacementConfig"
-    )  # fmt: skip
     named = "name"
     remade = ("updated",)
     fields = (

@@ -27,13 +27,8 @@ class Environment(DeclaredKind):
 
     type = "gcp:composer/environment:Environment"
     id = "projects/{project}/locations/{region}/environments/{name}"
-    replaces = (
-        "project", "region", "name", "storageConfig.bucket", "config.nodeConfig.serviceAccount",
-        "config.nodeConfig.tags", "config.encryptionConfig", "config.privateEnvironmentConfig",
-    )  # fmt: skip
     named = "name"
     placed = "region"
-    forms = (("name", r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"),)
 
     def __init__(self, declared: Declared, rest: Rest) -> None:
         super().__init__(declared)

@@ -1,16 +1,14 @@
 """Resource types of which the local cloud only keeps what was declared; other parts read it there."""
 
 import json
-import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from local.declared import Declared, Resource
 from local.provider import schemas
 from local.provider.kind import Kind, Scope, State, filled
-from local.provider.schemas import Fault
 from local.provider.values import MASK, Properties, masked
 from local.wire import CloudError
 
@@ -24,20 +22,11 @@ class DeclaredKind(Kind):
         id: template of the provider's id.
         computed: outputs beside the inputs; templates, or functions called once, when the resource is made.
         repeatable: whether declaring the same twice is no conflict.
-        forms: what an input must look like.
     """
 
     id: str
     computed: Mapping[str, Computed] = {}
     repeatable: bool = False
-    forms: tuple[tuple[str, str], ...] = ()
-
-    def faults(self, inputs: Mapping[str, Any]) -> Iterator[Fault]:
-        """Inputs without their form, which the platform would only refuse in the middle of an `up`."""
-        for name, form in self.forms:
-            value = inputs.get(name)
-            if isinstance(value, str) and not re.fullmatch(form, value):
-                yield Fault(name, f"{value!r} does not have the form {form}.")
 
     def create(self, inputs: Properties, scope: Scope) -> State:
         """Check what the resource refers to, and add the row."""
@@ -91,7 +80,6 @@ class Service(DeclaredKind):
 
     type = "gcp:projects/service:Service"
     id = "{project}/{service}"
-    replaces = ("project", "service")
     repeatable = True
 
 
@@ -101,9 +89,7 @@ class Account(DeclaredKind):
     type = "gcp:serviceaccount/account:Account"
     email = "{accountId}@{project}.iam.gserviceaccount.com"
     id = f"projects/{{project}}/serviceAccounts/{email}"
-    replaces = ("project", "accountId")
     named = "accountId"
-    forms = (("accountId", r"[a-z][-a-z0-9]{4,28}[a-z0-9]"),)
 
     def __init__(self, declared: Declared) -> None:
         super().__init__(declared)

@@ -21,8 +21,16 @@ from local.provider.values import UNKNOWN, Properties
 from local.wire import CloudError
 
 # https://cloud.google.com/iam/docs/principal-identifiers
-MEMBER = re.compile(r"allUsers|allAuthenticatedUsers|[A-Za-z]+:\S+")
+MEMBER = re.compile(
+    r"allUsers|allAuthenticatedUsers"
+    r"|(deleted:)?(user|group|serviceAccount):[^@\s:]+@[^@\s:?]+(\?uid=\d+)?"
+    r"|serviceAccount:[^@\s:]+\.svc\.id\.goog\[[^\]\s]+\]"
+    r"|domain:[a-z0-9-]+(\.[a-z0-9-]+)+"
+    r"|(principal|principalSet)://\S+"
+    r"|project(Owner|Editor|Viewer):[a-z][a-z0-9-]+"
+)
 ON_A_PROJECT = "gcp:projects/iAMMember:IAMMember"
+BASIC_ROLES = ("roles/owner", "roles/editor", "roles/viewer")
 ROLE = re.compile(r"(projects/[^/]+/|organizations/\d+/)?roles/[\w.]+")
 
 
@@ -72,7 +80,6 @@ class Grant(DeclaredKind):
         super().__init__(declared)
         self.rest, self.type, self.target = rest, token, TARGETS[token]
         self.keys = tuple(re.findall(r"\{(\w+)\}", self.target.name))
-        self.replaces = (*self.keys, "role", "member", "condition")
         self.id = self.target.name + "/{role}/{member}"
         self.placed = "location" if "location" in self.keys else ""
 
@@ -94,6 +101,8 @@ class Grant(DeclaredKind):
         if not isinstance(role, str) or not ROLE.fullmatch(role):
             return
         known = roles().get(role)
+        if role in BASIC_ROLES:  # a preview takes them, for the policy pack to refuse; `up` does not
+            return
         if known is None:
             yield Fault("role", unknown_role(role))
         elif known.project_only and self.type != ON_A_PROJECT:
@@ -111,7 +120,9 @@ class Grant(DeclaredKind):
         return found if found and self._exists(found[1].outputs) else None
 
     def refuse_reference(self, facts: Properties, id: str, scope: Scope) -> None:
-        """Resource and member must exist."""
+        """Resource and member must exist, and the role must be one of which is known what it allows."""
+        if facts["role"] in BASIC_ROLES:
+            raise CloudError(501, "notImplemented", unknown_role(str(facts["role"])))
         if not self._exists(facts):
             raise CloudError(404, "notFound", f"{filled(self.target.name, facts)!r} does not exist, so no role on it.")
         kind, _, email = str(facts["member"]).partition(":")

@@ -29,16 +29,31 @@ class Repository(DeclaredKind):
 
     type = "gcp:artifactregistry/repository:Repository"
     id = "projects/{project}/locations/{location}/repositories/{repositoryId}"
-    replaces = ("project", "location", "repositoryId", "format", "kmsKeyName", "mode", "remoteRepositoryConfig")
     placed = "location"
     remade = ("updateTime",)
-    forms = (("repositoryId", r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"),)
 
     def __init__(self, declared: Declared, runtime: Runtime) -> None:
         super().__init__(declared)
         self.runtime = runtime
         registry = "{location}-docker.pkg.dev/{project}/{repositoryId}"
         self.computed = {"name": "{repositoryId}", "registryUri": registry, "createTime": now, "updateTime": now}
+
+    def diff(self, old: Mapping[str, Any], new: Mapping[str, Any], outputs: Properties, scope: Scope) -> list[Change]:
+        """Besides the inputs, ages that the platform writes another way: those differ in every preview.
+
+        It answers in seconds, and the policies are a set, so that nothing tells `90d` from `7776000s`:
+        https://github.com/e2b-dev/infra/pull/2738
+        """
+        changes = super().diff(old, new, outputs, scope)
+        seen = {change.path for change in changes}
+        policies = plain(new).get("cleanupPolicies")
+        for number, policy in enumerate(policies if isinstance(policies, list) else []):
+            for age in ("olderThan", "newerThan"):
+                given = (policy.get("condition") or {}).get(age)
+                path = f"cleanupPolicies[{number}].condition.{age}"
+                if isinstance(given, str) and not given.endswith("s") and path not in seen:
+                    changes.append(Change(path, "update"))
+        return changes
 
     def delete(self, id: str, outputs: Properties, scope: Scope) -> None:
         """Its images go with it, those too that the program retained; with the last one goes every snapshot."""

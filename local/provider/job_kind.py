@@ -16,7 +16,6 @@ class Job(RestKind):
     """A job; protected from deletion unless the stack says otherwise."""
 
     type = "gcp:cloudrunv2/job:Job"
-    replaces = ("project", "location", "name")
     named = "name"
     remade = ("conditions", "etag", "generation", "observedGeneration", "terminalConditions", "updateTime")
     protected = True

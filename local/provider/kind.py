@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local.declared import Declared, Resource
-from local.provider import schemas
+from local.provider import replacing, schemas
 from local.provider.changes import Change, compare
 from local.provider.schemas import Fault
 from local.provider.values import UNKNOWN, Properties, known, masked, plain
@@ -53,8 +53,6 @@ class Kind(ABC):
     """One resource type.
 
     Attributes:
-        replaces: paths of inputs whose change needs a new resource, each from `ForceNew` in the source of the Terraform
-            provider that pulumi-gcp is built from (github.com/hashicorp/terraform-provider-google, google/services/).
         named: the input that gets the logical name and a random ending when it is not given.
         placed: the input that defaults to the provider's region.
         remade: outputs that every update changes, so that a preview cannot know them.
@@ -62,7 +60,6 @@ class Kind(ABC):
     """
 
     type: str
-    replaces: tuple[str, ...] = ()
     named: str = ""
     placed: str = ""
     remade: tuple[str, ...] = ()
@@ -100,7 +97,7 @@ class Kind(ABC):
         facts = self.complete(new, scope)
         places = [name for name in ("project", self.placed) if name in outputs and name in facts]
         before, after = {name: outputs[name] for name in places}, {name: facts[name] for name in places}
-        changes = compare({**before, **old}, {**after, **new}, self.replaces, self.same)
+        changes = compare({**before, **old}, {**after, **new}, replacing.paths(self.type), self.same)
         if not any(change.path.startswith("labels") for change in changes):
             labels, wanted = plain(outputs.get("pulumiLabels")), facts.get("pulumiLabels")
             if labels is not None and known(wanted) and labels != wanted:

@@ -26,9 +26,7 @@ class LogMetric(DeclaredKind):
 
     type = "gcp:logging/metric:Metric"
     id = "{name}"
-    replaces = ("project", "name")
     named = "name"
-    forms = (("name", r"[\w.,+!*',()%/-]{1,100}"),)
 
     def faults(self, inputs: Mapping[str, Any]) -> Iterator[Fault]:
         """The filter must be one that Cloud Logging reads."""
@@ -69,7 +67,6 @@ class AlertPolicy(_Numbered):
     type = "gcp:monitoring/alertPolicy:AlertPolicy"
     collection = "alertPolicies"
     id = "{name}"
-    replaces = ("project",)
 
     def made(self) -> Properties:
         """Who made it, and when."""
@@ -133,7 +130,6 @@ class NotificationChannel(_Numbered):
     type = "gcp:monitoring/notificationChannel:NotificationChannel"
     collection = "notificationChannels"
     id = "{name}"
-    replaces = ("project",)
 
     def made(self) -> Properties:
         """Mail addresses of a project's own people need no verification."""

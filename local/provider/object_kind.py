@@ -20,12 +20,6 @@ class BucketObject(RestKind):
     """An object with a `source` (StringAsset or FileAsset) or with `content`."""
 
     type = "gcp:storage/bucketObject:BucketObject"
-    # Changed `content` is uploaded again in place (GoogleCloudPlatform/magic-modules#10038); a changed `source` makes
-    # a new object (seen in pulumi/pulumi-gcp#3146).
-    replaces = (
-        "bucket", "name", "source", "cacheControl", "contentDisposition", "contentEncoding", "contentLanguage",
-        "contentType", "kmsKeyName", "metadata", "storageClass",
-    )  # fmt: skip
     named = "name"
     remade = ("crc32c", "generation", "md5hash", "md5hexhash", "mediaLink")
     fields = tuple(

@@ -20,7 +20,7 @@ import grpc  # type: ignore[import-untyped]  # ships no types
 from google.protobuf import empty_pb2  # type: ignore[import-untyped]  # ships no types
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from local.provider import program, schemas
+from local.provider import names, program, schemas
 from local.provider.catalog import Catalog
 from local.provider.changes import Change
 from local.provider.kind import ATTRIBUTION, Kind, Scope, deletion_policy, label_faults
@@ -108,7 +108,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             if kind.named and kind.named not in given:
                 given = {**given, kind.named: _name(request, kind)}
                 inputs = {**given, DEFAULTED: [kind.named]}
-            return _checked(encode(inputs), [*faults, *kind.faults(plain(given))])
+            return _checked(encode(inputs), [*faults, *names.faults(token, plain(given)), *kind.faults(plain(given))])
 
     def Diff(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
         """What changes, and whether that needs a new resource."""
@@ -196,7 +196,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if address := self._engines.get(peer):
             with grpc.insecure_channel(address) as channel:
                 request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text, urn=urn)
-                engine_pb2_grpc.EngineStub(channel).Log(request)
+                try:
+                    engine_pb2_grpc.EngineStub(channel).Log(request)
+                except grpc.RpcError as error:
+                    if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                        raise
+                    # The engine has gone, or this port was an earlier engine's: what was done stays done.
+                    log.info("nobody hears: %s", text)
 
     def _scope(self, settings: Mapping[str, Any], peer: str) -> Scope:
         labels = _parsed(settings.get("defaultLabels")) or {}

@@ -23,7 +23,6 @@ class Dataset(RestKind):
     """A dataset; without a location it is in the US, as on the platform."""
 
     type = "gcp:bigquery/dataset:Dataset"
-    replaces = ("project", "datasetId", "location")
     remade = ("etag", "lastModifiedTime")
     fields = (
         Field("location", fixed=True),
@@ -90,11 +89,6 @@ class Table(RestKind):
     """A table or view; protected from deletion unless the stack says otherwise."""
 
     type = "gcp:bigquery/table:Table"
-    # `schema` replaces only where columns cannot change in place; see `diff`.
-    replaces = (
-        "project", "datasetId", "tableId", "timePartitioning.field", "rangePartitioning.field",
-        "encryptionConfiguration", "materializedView.query", "tableReplicationInfo", "biglakeConfiguration",
-    )  # fmt: skip
     remade = ("etag", "lastModifiedTime")
     protected = True
     fields = (

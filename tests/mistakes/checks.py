@@ -3,10 +3,11 @@
 A mistake is a patch beside this file with three lines before it: what is wrong, the check that finds it, and words that
 the check must say, so that it does not fail for another reason. Checks:
 
-* lint: ruff over the clone. types: mypy over infra/ and dags/.
+* lint: ruff over the clone. types: mypy over infra/ and dags/. hadolint: over the Dockerfile.
 * tests FILE...: these tests, without engine and Airflow servers.
 * preview: of the stack `local` by the engine. policy: the same with the policy pack.
-* rehearsal: `pulumi up` on a local cloud of its own, training and application as the DAGs run them.
+* rehearsal: `pulumi up` on a local cloud of its own, a preview that must be empty, training and application as the
+  tasks of the DAGs run them, with Airflow's identity.
 * nothing: it is not found offline; the words say why.
 """
 
@@ -78,6 +79,7 @@ def run(check: str, clone: Path, cloud: RunningCloud) -> tuple[bool, str]:
         "lint": ["ruff", "check", "--no-cache", "."],
         # What mypy knows of libraries from the last `make lint` saves three minutes.
         "types": ["mypy", "--cache-dir", str(ROOT / ".mypy_cache"), "infra", "dags"],
+        "hadolint": ["hadolint", "container/Dockerfile"],
         "tests": [*test, *(f"tests/{name}" for name in arguments)],
         "preview": preview,
         "policy": [*preview, "--policy-pack", "infra/policy"],
@@ -97,6 +99,7 @@ def _rehearse(clone: Path) -> tuple[bool, str]:
         script = [sys.executable, str(FOLDER / "rehearsal.py"), "--bucket", "local-project-local-dags"]
         steps = (
             (["pulumi", "up", "--stack", "local", "--yes", "--skip-preview", "--non-interactive"], owner),
+            (["pulumi", "preview", "--stack", "local", "--diff", "--expect-no-changes", "--non-interactive"], owner),
             ([sys.executable, "tools/example_data.py"], owner),
             (script, airflow),
         )

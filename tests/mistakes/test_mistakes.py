@@ -13,9 +13,9 @@ from . import checks
 MISTAKES = checks.load()
 FOUND = [name for name, mistake in MISTAKES.items() if mistake.check != "nothing"]
 # Only a container shows these, and a check of containers needs a Docker daemon.
-UNFOUND = {"root-user", "wrong-entry-point"}
+UNFOUND = {"wrong-copy", "wrong-entry-point"}
 # One of each kind of check that takes a moment only; `make soak` runs all.
-QUICK = ["forgotten-import", "missing-environment-name", "slow-import"]
+QUICK = ["forgotten-import", "root-user", "missing-environment-name", "slow-import"]
 
 
 def _find(name: str, cloud: RunningCloud, folder: Path) -> None:
