@@ -19,6 +19,8 @@ from local.wire import CloudError
 
 # Labels of a container, by which one that nobody watches any more is found.
 CLOUD, VARIABLES = "predictions.cloud", ("CLOUD_RUN_EXECUTION", "CLOUD_RUN_TASK_INDEX")
+# What the client needs for itself: its plugins and certificates, and below, the address of the daemon.
+CLIENT_VARIABLES = ("PATH", "HOME", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 # Where a machine behind a proxy that reads along says which certificates it trusts.
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
@@ -45,9 +47,8 @@ class Containers:
         fixed = ("--platform=linux/amd64", "--network=host", "--progress=plain", f"--file={dockerfile}")
         try:
             with _secrets() as secrets:
-                env = os.environ | {"DOCKER_BUILDKIT": "1"}
-                self._docker.run("build", *fixed, f"--tag={local}", *arguments, *secrets, str(context), env=env)
-            self._docker.run("push", "--quiet", local)
+                self._docker.build(*fixed, f"--tag={local}", *arguments, *secrets, str(context))
+            self._docker.push(local)
         except DockerFailed as error:
             raise CloudError(400, "invalidBuild", f"{str(dockerfile)!r} could not be built. {error}") from error
         name, _, label = local.removeprefix(f"{self._registry.address}/").rpartition(":")
@@ -76,7 +77,7 @@ class Containers:
         if self._docker.has_image(local):
             return
         try:
-            self._docker.run("pull", "--quiet", local)
+            self._docker.pull(local)
         except DockerFailed as error:
             raise CloudError(500, "internal", f"Image {reference!r} cannot be pulled. {error}") from error
 
@@ -85,7 +86,8 @@ class Containers:
         container, labels = task.container, {CLOUD: str(self._folder)}
         labels |= {name: task.environment[name] for name in VARIABLES}
         command = container.get("command") or []
-        own = {name: os.environ[name] for name in ("PATH", "DOCKER_HOST", "HOME") if name in os.environ}
+        own = {name: os.environ[name] for name in CLIENT_VARIABLES if name in os.environ}
+        own |= self._docker.environment
         options = [
             f"--name={task.name}",
             *(f"--label={name}={value}" for name, value in labels.items()),
@@ -109,9 +111,7 @@ class Containers:
     def end_strays(self, wanted: Mapping[str, str]) -> None:
         """Remove containers by their labels."""
         labels = {CLOUD: str(self._folder), **{name: wanted[name] for name in VARIABLES if name in wanted}}
-        filters = [f"--filter=label={name}={value}" for name, value in labels.items()]
-        if found := self._docker.run("ps", "--all", "--quiet", *filters).split():
-            self._docker.run("rm", "--force", "--volumes", *found)
+        self._docker.remove_containers(labels)
 
     def environment(self) -> dict[str, str]:
         """Where a person pushes an image: behind this stands the image's whole name."""
@@ -121,17 +121,13 @@ class Containers:
         """End the registry, and let the daemon forget the names that led to it; its cache keeps the layers."""
         self._forget(self._registry.address)
         self._registry.close()
+        self._docker.sdk.close()
 
     def _forget(self, address: str) -> None:
-        form = "--format={{.Repository}} {{.Tag}} {{.Digest}}"
-        for line in self._docker.run("image", "ls", "--digests", form).splitlines():
-            repository, tag, digest = line.split(" ")
-            if repository.startswith(f"{address}/"):
-                name = f"{repository}@{digest}" if tag == "<none>" else f"{repository}:{tag}"
-                try:
-                    self._docker.run("image", "rm", name)
-                except DockerFailed as error:  # it costs space, no more
-                    print(f"docker: {error}", file=sys.stderr, flush=True)
+        try:
+            self._docker.forget_images(f"{address}/")
+        except DockerFailed as error:  # it costs space, no more
+            print(f"docker: {error}", file=sys.stderr, flush=True)
 
     def _local(self, reference: str) -> str:
         return f"{self._registry.address}/{self._path(reference)}"

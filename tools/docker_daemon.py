@@ -93,7 +93,7 @@ def _given() -> dict[str, str] | None:
         return None
     if not client.has_image(base):
         try:
-            client.run("pull", "--quiet", base)
+            client.pull(base)
         except docker.DockerFailed as error:
             say(f"{client.server} cannot pull {base!r}: {str(error).splitlines()[-1].strip()}")
             return None
@@ -207,7 +207,8 @@ def _make_base(client: docker.Docker) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise NoDocker(f"mmdebstrap failed: {done.stderr.strip()[-500:]}")
-        client.run("import", str(tar), BASE)
+        repository, _, tag = BASE.partition(":")
+        client.sdk.api.import_image_from_file(str(tar), repository=repository, tag=tag)
 
 
 def _folder() -> Path:

@@ -168,7 +168,7 @@ class Wharf:
         return [entry.get("textPayload", "") for entry in entries]
 
     def containers(self) -> list[str]:
-        return self.docker.run("ps", "--all", "--quiet", f"--filter=label={CLOUD}={self.folder}").split()
+        return [container.id for container in self.docker.containers({CLOUD: str(self.folder)})]
 
 
 @pytest.fixture(scope="module")
@@ -200,8 +200,8 @@ def wharf(client: docker.Docker, tmp_path_factory: pytest.TempPathFactory) -> It
         wharf.process.terminate()
         assert wharf.process.wait(timeout=60) == 0
     assert wharf.containers() == []
-    named = client.run("image", "ls", "--format={{.Repository}}")
-    assert wharf.env["LOCAL_REGISTRY"] not in named, "no name leads to a registry that is gone"
+    named = [tag for image in client.sdk.images.list() for tag in image.tags]
+    assert wharf.env["LOCAL_REGISTRY"] not in " ".join(named), "no name leads to a registry that is gone"
 
 
 def test_registry_jobs_and_dags_name_the_same_digest(wharf: Wharf) -> None:
@@ -234,9 +234,8 @@ def test_training_and_application_run_as_containers_and_predictions_land(wharf: 
 
 def test_the_image_adds_little_to_its_base_and_holds_no_tool(wharf: Wharf) -> None:
     base = os.environ.get(jobs_mode.BASE) or jobs_mode.default_base()
-    sizes = [int(wharf.docker.run("image", "inspect", "--format={{.Size}}", name)) for name in (
-        f"{wharf.env['LOCAL_REGISTRY']}/{wharf.image}", base
-    )]  # fmt: skip
+    image = f"{wharf.env['LOCAL_REGISTRY']}/{wharf.image}"
+    sizes = [wharf.docker.sdk.images.get(name).attrs["Size"] for name in (image, base)]
     assert sizes[0] - sizes[1] <= ADDED_MEGABYTES * 10**6
     assert wharf.sh("for tool in gcc cc g++ make ld gcloud gsutil bq; do command -v $tool; done; true") == ""
     assert wharf.sh("ls /opt/service/bin /opt/model/bin | grep pip; true") == "", "pip is the base's, not ours"
@@ -254,8 +253,8 @@ def test_the_image_holds_one_model_and_no_test(wharf: Wharf) -> None:
 
 
 def test_no_layer_tells_how_this_machine_gets_its_packages(wharf: Wharf) -> None:
-    image = f"{wharf.env['LOCAL_REGISTRY']}/{wharf.image}"
-    told = wharf.docker.run("history", "--no-trunc", image) + wharf.docker.run("image", "inspect", image)
+    image = wharf.docker.sdk.images.get(f"{wharf.env['LOCAL_REGISTRY']}/{wharf.image}")
+    told = json.dumps([image.history(), image.attrs])
     for name, value in os.environ.items():
         if name.startswith("PIP_") and "://" in value:
             assert value not in told
@@ -337,9 +336,9 @@ def test_a_container_that_ignores_its_time_limit_is_killed_and_removed(wharf: Wh
 def test_an_image_pushed_by_hand_runs_by_its_digest(wharf: Wharf, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(f"FROM {wharf.env['LOCAL_REGISTRY']}/{wharf.image}\nENV MADE_BY=hand\n")
     name = f"{wharf.env['LOCAL_REGISTRY']}/registry.example/builds/hand:v1"
-    wharf.docker.run("build", "--quiet", f"--tag={name}", str(tmp_path), env=os.environ | {"DOCKER_BUILDKIT": "1"})
-    pushed = wharf.docker.run("push", name)
-    digest = pushed.rpartition("digest: ")[2].split()[0]
+    wharf.docker.build(f"--tag={name}", str(tmp_path))
+    wharf.docker.push(name)
+    [digest] = [found.rpartition("@")[2] for found in wharf.docker.sdk.images.get(name).attrs["RepoDigests"]]
     execution = wharf.job("import os; print(os.environ['MADE_BY'])", image=f"registry.example/builds/hand@{digest}")
     assert wharf.ended(execution).succeeded_count == 1, wharf.text(execution)
     assert wharf.text(execution) == ["hand"]
