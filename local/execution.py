@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import job_spec, rfc3339, secret_values, strays
+from local import job_spec, rfc3339, strays
 from local.attempt import Attempt, Ending
 from local.job_output import TaskLog
 from local.logging import Logs
 from local.metadata import reported
 from local.run_store import EXECUTION, Resource, RunStore
 from local.runtime import Runtime, Task
+from local.secret_values import Secrets, account
 from local.wire import CloudError
 
 log = logging.getLogger("local")
@@ -34,7 +35,7 @@ class Platform:
     """What all executions share.
 
     Attributes:
-        folder: of the local cloud.
+        secrets: what jobs may read of them.
         scratch: home directories of tasks, removed when they end.
         runtime: how tasks start.
         env_for: the environment of a reported service account.
@@ -42,7 +43,7 @@ class Platform:
 
     store: RunStore
     logs: Logs
-    folder: Path
+    secrets: Secrets
     scratch: Path
     runtime: Runtime
     env_for: Callable[[str], dict[str, str]]
@@ -114,9 +115,8 @@ class RunningExecution:
 
     def _run_tasks(self) -> None:
         try:
-            container = self._task["containers"][0]
-            self._platform.runtime.prepare(container["image"])
-            self._declared = secret_values.resolved(self._platform.folder, container["env"])
+            self._platform.runtime.prepare(self._task["containers"][0]["image"])
+            self._declared = self._platform.secrets.resolved(self._project, self._task)
         except CloudError as error:
             self._log(0, 0).system(error.message, "ERROR")
             self.stop(Stop(error.message))
@@ -188,7 +188,9 @@ class RunningExecution:
 
     def _environment(self, index: int, number: int) -> dict[str, str]:
         declared = self._declared
-        given = self._platform.env_for(f"{reported(self._account())}+{self._task_name(index, number)}")
+        given = self._platform.env_for(
+            f"{reported(account(self._project, self._task))}+{self._task_name(index, number)}"
+        )
         # The cloud's own project is a default; where a job declares one, its tables are there.
         given["GOOGLE_CLOUD_PROJECT"] = declared.get("GOOGLE_CLOUD_PROJECT", given["GOOGLE_CLOUD_PROJECT"])
         platform = {
@@ -203,11 +205,6 @@ class RunningExecution:
     def _task_name(self, index: int, number: int) -> str:
         """What a task's token says beside its account, so that the local cloud knows who calls."""
         return f"{self._id}.{index}.{number}"
-
-    def _account(self) -> str:
-        """The declared service account; else the project's default one, which has no token here unless declared."""
-        default = f"{self._project}-compute@developer.gserviceaccount.com"
-        return str(self._task.get("serviceAccount") or default)
 
     def _fault(self, ending: Ending) -> str:
         if ending.timed_out:

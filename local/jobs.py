@@ -16,6 +16,7 @@ from local.logging import Logs
 from local.operations import Operations
 from local.run_store import EXECUTION, JOB, Resource, RunStore
 from local.runtime import Runtime
+from local.secret_values import Secrets
 from local.wire import Answer, Call, CloudError, Method
 
 PAGE_SIZE = 100
@@ -28,16 +29,19 @@ class CloudRun:
     """Jobs that the Pulumi program declared, and their executions.
 
     Args:
-        folder: holds their records; its parent is the local cloud's folder.
+        folder: holds their records.
         logs: get what tasks write.
+        secrets: what they may read of them.
         runtime: how images are built and tasks run.
         env_for: the environment of a reported service account.
     """
 
-    def __init__(self, folder: Path, logs: Logs, *, runtime: Runtime, env_for: Callable[[str], dict[str, str]]) -> None:
+    def __init__(
+        self, folder: Path, logs: Logs, *, secrets: Secrets, runtime: Runtime, env_for: Callable[[str], dict[str, str]]
+    ) -> None:
         self._store = RunStore(folder)
-        self._logs = logs
-        self._executions = Executions(Platform(self._store, logs, folder.parent, folder / "scratch", runtime, env_for))
+        self._logs, self._secrets = logs, secrets
+        self._executions = Executions(Platform(self._store, logs, secrets, folder / "scratch", runtime, env_for))
         self._operations = Operations(self._store)
         self.job_of, self.kill = self._executions.job_of, self._executions.kill
 
@@ -69,7 +73,7 @@ class CloudRun:
         job_id = call.query.get("jobId", "")
         job_spec.check_id(job_id)
         name = f"{_name(call)}/jobs/{job_id}"
-        job = _new_job(name, job_spec.declared(call.json()), call.caller)
+        job = _new_job(name, self._declared(call), call.caller)
         if _only_validates(call):
             return self._operations.done(job, JOB)
         if not self._store.add(JOB, job):
@@ -84,7 +88,7 @@ class CloudRun:
 
     def _patch_job(self, call: Call) -> Answer:
         name, body = _name(call), call.json()
-        declared = job_spec.declared(body)
+        declared = self._declared(call)
         if call.query.get("allowMissing") == "true" and self._store.get(JOB, name) is None:
             job_spec.check_id(call.params["job"])
             self._store.add(JOB, _new_job(name, declared, call.caller))
@@ -150,6 +154,11 @@ class CloudRun:
             f"{e['timestamp']} {e.get('severity', 'DEFAULT'):8} {log_entry.message(e)}\n".encode() for e in entries
         )
         return Answer(body=lines, headers={"content-type": "text/plain; charset=utf-8"})
+
+    def _declared(self, call: Call) -> Resource:
+        declared = job_spec.declared(call.json())
+        self._secrets.check(call.params["project"], declared["template"]["template"])
+        return declared
 
     def _job(self, name: str) -> Resource:
         job = self._store.get(JOB, name)

@@ -27,6 +27,7 @@ from local.logging import Logs
 from local.metadata import AIRFLOW, OWNER, Metadata
 from local.provider import serve_provider
 from local.runtime import Runtime
+from local.secret_values import Secrets
 from local.storage import Storage
 from local.warehouse import Warehouse
 from local.wire import Door
@@ -51,7 +52,8 @@ class LocalCloud:
         self.iam = Authority(self.declared, project, self.logs.write)
         self.warehouse = Warehouse(folder / "warehouse", self.storage, self.iam)
         self.gate = Gate(self.iam, self.storage, self.warehouse)
-        self.runs = CloudRun(folder / "run", self.logs, runtime=runtime, env_for=self.env_for)
+        secrets = Secrets(folder, self.iam)
+        self.runs = CloudRun(folder / "run", self.logs, secrets=secrets, runtime=runtime, env_for=self.env_for)
         callers = Jobs(task_of=self.metadata.task_of, job_of=self.runs.job_of, kill=self.runs.kill)
         self.faults = Faults(callers, self.gate.run)
         self.guard = Guard(folder / "egress.log")

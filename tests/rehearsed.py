@@ -1,7 +1,8 @@
 """A scratch clone deployed by the real engine, and what its DAGs do, task by task, with Airflow's own identity.
 
-Two models of forty lines: one reads a table, the other an object. Airflow itself does not run: its tasks are called as
-it calls them, in a process that has its account, and its DAG files are copied as Composer copies them.
+Two models of forty lines: one reads a table and is given a secret, the other reads an object. Airflow itself does not
+run: its tasks are called as it calls them, in a process that has its account, and its DAG files are copied as Composer
+copies them.
 """
 
 import json
@@ -35,6 +36,7 @@ PROJECT, LOCATION = "reading-room", "europe-north1"
 EXPORTS = "reading-room-exports"
 DATASET = "forecasts"
 DATE = "2023-02-07"
+KEY, KEY_VERSION = "library-key", "1"
 WAIT_SECONDS = 120
 
 
@@ -53,7 +55,16 @@ def clone(folder: Path) -> Path:
         change_model(folder, name, training={"max_retries": 0}, application={"max_retries": 0})
     given = {"input": {"uri": f"gs://{EXPORTS}/loans.csv"}, "reads": []}
     change_model(folder, "club_loans", training=given, application=given)
+    give_secret(folder, "reader_loans")
     return folder
+
+
+def give_secret(folder: Path, name: str) -> None:
+    """Let a model ask for a secret in its environment."""
+    file = folder / "service" / "models" / name / "model.yaml"
+    model = yaml.safe_load(file.read_text())
+    model["secrets"] = {"LIBRARY_KEY": f"{KEY}:{KEY_VERSION}"}
+    file.write_text(yaml.safe_dump(model))
 
 
 def change_model(folder: Path, name: str, **actions: dict[str, Any]) -> None:
@@ -87,13 +98,16 @@ class World:
         self.storage = storage.Client(PROJECT, nobody, client_options={"api_endpoint": env["STORAGE_ENDPOINT"]})
 
     def fill_sources(self) -> None:
-        """What others own: a table and an object to read."""
+        """What others own: a table, an object and a secret to read."""
         dataset = bigquery.Dataset(f"{PROJECT}.lending")
         dataset.location = LOCATION
         self.warehouse.create_dataset(dataset)
         rows = [{"reader": name, "loans": n, "weather": "sun"} for n, name in enumerate(("ann", "ben", "ruth"))]
         config = bigquery.LoadJobConfig(autodetect=True)
         self.warehouse.load_table_from_json(rows, f"{PROJECT}.lending.loans", job_config=config).result()
+        versions = self.rehearsal.folder / "secrets" / KEY
+        versions.mkdir(parents=True)
+        (versions / KEY_VERSION).write_text("s3same")
         text = "reader,loans,weather\nann,1,sun\nben,4,sun\n"
         self.storage.create_bucket(EXPORTS, location=LOCATION).blob("loans.csv").upload_from_string(text)
 

@@ -29,6 +29,7 @@ TYPES = (
     (r"projects/[^/]+/datasets/[^/]+/tables/[^/]+", "bigquery.googleapis.com/Table"),
     (r"projects/[^/]+/datasets/[^/]+", "bigquery.googleapis.com/Dataset"),
     (r"projects/[^/]+/locations/[^/]+/jobs/[^/]+", "run.googleapis.com/Job"),
+    (r"projects/[^/]+/secrets/[^/]+/versions/[^/]+", "secretmanager.googleapis.com/SecretVersion"),
     (r"projects/[^/]+/secrets/[^/]+", "secretmanager.googleapis.com/Secret"),
     (r"projects/[^/]+", "cloudresourcemanager.googleapis.com/Project"),
 )

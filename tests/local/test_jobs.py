@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from tests.conftest import RunningCloud, serve
 PROJECT, LOCATION = "harbour-42", "europe-north1"
 PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
 ACCOUNT_EMAIL = f"stocks-apply@{PROJECT}.iam.gserviceaccount.com"
+READER = "gcp:secretmanager/secretIamMember:SecretIamMember"
 WAIT_SECONDS = 60
 # A service whose work is its first argument, so that each test says what its job does.
 MAIN = "import sys\nexec(sys.argv[1])\n"
@@ -464,17 +467,28 @@ def from_secret(name: str, secret: str, version: str) -> dict[str, Any]:
     return {"name": name, "value_source": {"secret_key_ref": {"secret": secret, "version": version}}}
 
 
+@contextmanager
+def may_read(cloud: RunningCloud, secret: str) -> Iterator[None]:
+    """The jobs' account has the role on a secret, for a while."""
+    role = {"role": "roles/secretmanager.secretAccessor", "member": f"serviceAccount:{ACCOUNT_EMAIL}"}
+    grant = Resource(READER, secret, {"project": PROJECT, "secretId": secret, **role})
+    with closing(Declared(cloud.folder / "declared")) as declared:
+        declared.put(grant)
+        yield
+        declared.remove(grant.token, grant.id)
+
+
 def test_a_secret_is_read_when_an_execution_starts_and_never_shown(platform: Platform) -> None:
     folder = platform.cloud.folder / "secrets" / "crm-key"
     folder.mkdir(parents=True)
     (folder / "2").write_text("old-value\n")
-    job = platform.job(
-        container={"env": [from_secret("CRM_KEY", "crm-key", "2"), from_secret("NEWEST", "crm-key", "latest")]}
-    )
+    env = [from_secret("CRM_KEY", "crm-key", "2"), from_secret("NEWEST", "crm-key", "latest")]
     code = "import os; print(len(os.environ['CRM_KEY']), os.environ['NEWEST'] == os.environ['CRM_KEY'])"
-    first = platform.ended(platform.start(job, code))
-    (folder / "10").write_text("a-newer-value")
-    second = platform.ended(platform.start(job, code))
+    with may_read(platform.cloud, "crm-key"):
+        job = platform.job(container={"env": env})
+        first = platform.ended(platform.start(job, code))
+        (folder / "10").write_text("a-newer-value")
+        second = platform.ended(platform.start(job, code))
     assert platform.text(first.name) == ["9 True"]
     assert platform.text(second.name) == ["9 False"]
     shown = str(platform.jobs.get_job(name=job.name)) + str(second) + str(platform.log(second.name))
@@ -483,9 +497,27 @@ def test_a_secret_is_read_when_an_execution_starts_and_never_shown(platform: Pla
 
 
 def test_a_secret_without_a_value_fails_the_execution_with_the_file_to_write(platform: Platform) -> None:
-    execution = platform.run("print(1)", container={"env": [from_secret("API_KEY", "weather-key", "3")]})
+    with may_read(platform.cloud, "weather-key"):
+        execution = platform.run("print(1)", container={"env": [from_secret("API_KEY", "weather-key", "3")]})
     assert execution.failed_count == 1
     assert str(platform.cloud.folder / "secrets" / "weather-key" / "3") in completed(execution).message
+
+
+def test_a_job_whose_account_may_not_read_its_secret_is_refused_and_so_is_its_run_later(platform: Platform) -> None:
+    container = {"env": [{"name": "X", "value": "1"}, from_secret("MAP_KEY", "map-key", "7")]}
+    denied = rf"env\[1\].*Permission denied on secret: projects/{PROJECT}/secrets/map-key/versions/7 .*{ACCOUNT_EMAIL}"
+    with pytest.raises(exceptions.Forbidden, match=denied):
+        platform.job(container=container)
+    with may_read(platform.cloud, "map-key"):
+        job = platform.job(container=container)
+    execution = platform.ended(platform.start(job, "print(1)"))
+    assert execution.failed_count == 1
+    assert re.search(denied, completed(execution).message)
+    assert "roles/secretmanager.secretAccessor" in completed(execution).message
+    body = {"resourceNames": [f"projects/{PROJECT}"], "filter": 'log_id("local-iam")'}
+    told = httpx.post(f"{platform.cloud.env['LOGGING_ENDPOINT']}/v2/entries:list", json=body).json()["entries"]
+    assert told[-1]["jsonPayload"]["permission"] == "secretmanager.versions.access"
+    assert told[-1]["jsonPayload"]["roles"] == ["roles/secretmanager.secretAccessor"]
 
 
 def test_a_killed_server_leaves_no_process_and_the_next_one_tells(
