@@ -140,11 +140,15 @@ def find() -> Docker:
     except (DockerException, RequestException) as error:
         raise DockerFailed(f"no Docker daemon answers ({_last_line(error)})") from error
     sdk.api.timeout = SECONDS_TO_WORK
-    return Docker(sdk, _builder(), environment, f"Docker {version} at {address}", cpus)
+    return Docker(sdk, builder(), environment, f"Docker {version} at {address}", cpus)
 
 
-def _builder() -> Path:
-    """The first client on PATH that builds with BuildKit."""
+def builder() -> Path:
+    """The first client on PATH that builds with BuildKit.
+
+    Raises:
+        DockerFailed: none does; the message names those that were tried.
+    """
     folders = [*os.environ.get("PATH", os.defpath).split(os.pathsep), str(PLAIN.parent)]
     found = list(dict.fromkeys(path for folder in folders if (path := shutil.which("docker", path=folder))))
     for program in found:

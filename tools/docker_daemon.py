@@ -19,6 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
 
+import psutil
+
 from local import docker, jobs_mode
 
 BASE = "predictions-base:bookworm"
@@ -28,8 +30,12 @@ PACKAGES = {  # program -> Debian's package
     "mmdebstrap": "mmdebstrap",
     "iptables": "iptables",
 }
+CLIENTS = ("docker-cli", "docker-buildx")  # packages of their own from Debian 13 on; on Ubuntu the second one is
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")  # Ubuntu does not bring it
+SYSTEM_PROGRAMS = "/usr/sbin:/sbin"  # where dockerd and iptables are; not everybody's PATH has it
 INCLUDED = "python3,python3-venv,python3-pip,ca-certificates"
 START_SECONDS, STOP_SECONDS = 60, 30
+NOT_FOUND = 127  # as a shell says it
 REQUIRED = "REQUIRE_DOCKER"
 
 
@@ -72,6 +78,9 @@ def _with_docker(command: list[str]) -> int:
 
 def _run(command: list[str], added: Mapping[str, str]) -> int:
     """The command in the foreground. It decides how it ends, on Ctrl-C, which reaches it, too, as well."""
+    if not shutil.which(command[0]):
+        say(f"error: there is no program {command[0]!r}")
+        return NOT_FOUND
     with subprocess.Popen(command, env=os.environ | added) as process:
         try:
             return process.wait()
@@ -105,6 +114,7 @@ def _own(folder: Path) -> Iterator[dict[str, str]]:
     """A daemon in `folder`, shared by all who want it at once: the last one stops it."""
     if sys.platform != "linux" or os.geteuid() != 0:
         raise NoDocker("no Docker daemon with a base image answers, and only root on Linux can start one")
+    os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_PROGRAMS}"
     _install()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "users.lock").open("w") as users:
@@ -149,15 +159,34 @@ def _start(folder: Path) -> docker.Docker:
         daemon = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
+    try:
+        if client := _answering(daemon):
+            return client
+    except BaseException:  # such as Ctrl-C: it has no pid file yet, by which it would be found
+        _end(daemon)
+        raise
+    _end(daemon)
+    words = "\n  ".join(log.read_text().splitlines()[-3:])
+    raise NoDocker(f"dockerd does not start; {str(log)!r} ends with\n  {words}")
+
+
+def _answering(daemon: "subprocess.Popen[bytes]") -> docker.Docker | None:
+    """The client, once the daemon answers; None if it ends or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while daemon.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(docker.DockerFailed):
             return docker.find()
         time.sleep(0.2)
+    return None
+
+
+def _end(daemon: "subprocess.Popen[bytes]") -> None:
     daemon.terminate()
-    daemon.wait()
-    words = "\n  ".join(log.read_text().splitlines()[-3:])
-    raise NoDocker(f"dockerd does not start; {str(log)!r} ends with\n  {words}")
+    try:
+        daemon.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
 
 
 def _stop_if_unused(folder: Path, users: IO[str]) -> None:
@@ -167,16 +196,29 @@ def _stop_if_unused(folder: Path, users: IO[str]) -> None:
     except BlockingIOError:
         return
     file = folder / "docker.pid"
-    if not file.exists():  # it never started
-        return
-    pid = int(file.read_text())
-    os.kill(pid, signal.SIGTERM)
+    if file.exists():  # else it never started
+        _stop(int(file.read_text()))
+    _unmount(folder)
+
+
+def _stop(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
     while _runs(pid):
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             deadline += STOP_SECONDS
         time.sleep(0.1)
+
+
+def _unmount(folder: Path) -> None:
+    """What dockerd leaves mounted: always the namespace of the host's network, and more after a SIGKILL."""
+    mounted = [part.mountpoint for part in psutil.disk_partitions(all=True)]
+    for place in sorted((place for place in mounted if Path(place).is_relative_to(folder)), reverse=True):
+        done = subprocess.run(["umount", place], capture_output=True, text=True, check=False)
+        if done.returncode:
+            say(f"stays mounted: {done.stderr.strip()}")
 
 
 def _runs(pid: int) -> bool:
@@ -186,17 +228,36 @@ def _runs(pid: int) -> bool:
 
 
 def _install() -> None:
-    missing = sorted({package for program, package in PACKAGES.items() if not shutil.which(program)})
-    if not missing:
-        return
+    missing = {package for program, package in PACKAGES.items() if not shutil.which(program)}
+    missing |= set() if KEYRING.exists() else {"debian-archive-keyring"}
+    if missing:
+        _install_packages(sorted(missing))
+    try:
+        docker.builder()
+    except docker.DockerFailed as error:
+        known = [name for name in CLIENTS if shutil.which("apt-cache") and not _apt("apt-cache", "show", name)]
+        if not known:
+            raise NoDocker(str(error)) from error
+        _install_packages(known)
+
+
+def _install_packages(packages: list[str]) -> None:
     if not shutil.which("apt-get"):
-        raise NoDocker(f"install {', '.join(missing)} first: this machine has no apt-get")
-    say(f"installs {', '.join(missing)}")
+        raise NoDocker(f"install {', '.join(packages)} first: this machine has no apt-get")
+    say(f"installs {', '.join(packages)}")
+    # One source that cannot be reached fails the update, though all that is needed may come from the others.
+    stale = _apt("apt-get", "update", "-q")
+    wait = "DPkg::Lock::Timeout=300"  # another apt may be at work, as on a machine that has just started
+    if fault := _apt("apt-get", "install", "-qy", "--no-install-recommends", "-o", wait, *packages):
+        before = f" (after `apt-get update` failed: {stale})" if stale else ""
+        raise NoDocker(f"apt-get cannot install {', '.join(packages)}: {fault}{before}")
+
+
+def _apt(*command: str) -> str:
+    """Run it; returns what it said last if it failed."""
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for step in (("update", "-q"), ("install", "-qy", "--no-install-recommends", *missing)):
-        done = subprocess.run(["apt-get", *step], env=env, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise NoDocker(f"apt-get {step[0]} failed: {done.stderr.strip()[-500:]}")
+    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    return (done.stderr.strip()[-500:] or f"exit code {done.returncode}") if done.returncode else ""
 
 
 def _make_base(client: docker.Docker) -> None:
