@@ -7,32 +7,37 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
+import psutil
 import pytest
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery, run_v2, storage
 
 from local import docker, jobs_mode
-from local.containers import CLOUD
 from local.registry import MANIFESTS
 from tests import scratch_clone
-from tests.conftest import serve
+from tests.wharf import DATASET, PROJECT, REGION, Wharf, until
 
 pytestmark = pytest.mark.docker
 
-PROJECT, REGION, DATASET = "wharf-project", "europe-north1", "harvest"
 ADDED_MEGABYTES = 350
-WAIT_SECONDS = 120
 RUN_DATE = "1997-10-01"
+LOANS = "wharf_library.loans"
+MARK = "wharf-mark-" + uuid.uuid4().hex
+CALLING = f"""
+import os, subprocess, sys, time, urllib.request
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)", "{MARK}"])
+print("calls", flush=True)
+metadata = "http://" + os.environ["GCE_METADATA_HOST"] + "/computeMetadata/v1/instance/service-accounts/default/token"
+request = urllib.request.Request(metadata, headers={{"Metadata-Flavor": "Google"}})
+token = __import__("json").load(urllib.request.urlopen(request))["access_token"]
+url = os.environ["STORAGE_ENDPOINT"] + "/storage/v1/b?project=wharf-project"
+urllib.request.urlopen(urllib.request.Request(url, headers={{"Authorization": "Bearer " + token}}))
+print("survived", flush=True)
+"""
 STUBBORN = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -49,126 +54,6 @@ signal.signal(signal.SIGTERM, tidy)
 print("ready", flush=True)
 time.sleep(300)
 """
-
-
-def until(ready: Callable[[], Any]) -> Any:
-    """Wait for something that another process does; fails after a time that only a broken machine needs."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (found := ready()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
-    return found
-
-
-class Wharf:
-    """A local cloud that runs containers, a clone whose stack is deployed on it, and Google's clients."""
-
-    def __init__(self, folder: Path, clone: Path, client: docker.Docker) -> None:
-        self.folder, self.clone, self.docker = folder, clone, client
-        self.serve()
-
-    def serve(self) -> None:
-        """Start the local cloud, or start it again on what it kept."""
-        self.process = serve(self.folder, "--project", PROJECT, "--jobs", "containers")
-        assert self.process.stdout
-        ready = json.loads(self.process.stdout.readline())
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self.env: dict[str, str] = {**os.environ, **ready["env"], "PATH": path}
-        self.jobs_run_as: str = ready["jobs"]
-        options: Any = {"api_endpoint": self.env["RUN_ENDPOINT"]}
-        nobody = AnonymousCredentials()
-        self.jobs = run_v2.JobsClient(transport="rest", client_options=options, credentials=nobody)
-        self.executions = run_v2.ExecutionsClient(transport="rest", client_options=options, credentials=nobody)
-        options = {"api_endpoint": self.env["STORAGE_ENDPOINT"]}
-        self.storage = storage.Client(PROJECT, credentials=nobody, client_options=options)
-        self.warehouse = bigquery.Client(PROJECT, credentials=nobody, client_options=options)
-
-    def run(self, *command: str) -> str:
-        """A program in the clone."""
-        done = subprocess.run(command, cwd=self.clone, env=self.env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def pulumi(self, *command: str) -> str:
-        return self.run("pulumi", *command, "--stack", "local", "--non-interactive")
-
-    def changes(self) -> dict[str, str]:
-        """What a preview would change: the operation of each resource by name."""
-        steps = json.loads(self.pulumi("preview", "--json"))["steps"]
-        named = {f"{s['urn'].split('::')[2].rpartition(':')[2]} {s['urn'].rpartition('::')[2]}": s["op"] for s in steps}
-        return {name: op for name, op in named.items() if op != "same"}
-
-    @cached_property
-    def outputs(self) -> dict[str, Any]:
-        """Of the stack."""
-        outputs: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json"))
-        return outputs
-
-    @property
-    def image(self) -> str:
-        """The image by digest, as jobs name it."""
-        return str(self.outputs["images"]["customer_value"])
-
-    @property
-    def account(self) -> str:
-        """Of the application's job."""
-        job = self.jobs.get_job(name=self.outputs["jobs"]["customer_value"]["application"])
-        return str(job.template.template.service_account)
-
-    def alone(self, *options: str, arguments: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
-        """`docker run` of the image, without the local cloud."""
-        image = f"{self.env['LOCAL_REGISTRY']}/{self.image}"
-        command = [
-            str(self.docker.program),
-            "run",
-            "--rm",
-            "--read-only",
-            "--network=none",
-            *options,
-            image,
-            *arguments,
-        ]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    def sh(self, script: str) -> str:
-        """What a shell in the image prints."""
-        done = self.alone("--entrypoint=sh", arguments=("-c", script))
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    def job(self, code: str, *, image: str = "", seconds: int = 60, **limits: str) -> str:
-        """A job that runs Python code in the image, started; returns its execution's name."""
-        container = {
-            "image": image or self.image,
-            "command": ["/opt/service/bin/python", "-c", code],
-            "env": [{"name": "CARGO", "value": "plums and pears"}, {"name": "HOME", "value": "/elsewhere"}],
-            **({"resources": {"limits": limits}} if limits else {}),
-        }
-        task = {
-            "containers": [container],
-            "max_retries": 0,
-            "timeout": {"seconds": seconds},
-            "service_account": self.account,
-        }
-        parent, id = f"projects/{PROJECT}/locations/{REGION}", f"crate-{uuid.uuid4().hex[:8]}"
-        job = self.jobs.create_job(parent=parent, job=run_v2.Job(template={"template": task}), job_id=id).result()
-        assert isinstance(job, run_v2.Job)
-        return str(self.jobs.run_job(name=job.name).metadata.name)
-
-    def ended(self, name: str) -> run_v2.Execution:
-        execution = until(lambda: (e := self.executions.get_execution(name=name)).completion_time and e)
-        assert isinstance(execution, run_v2.Execution)
-        return execution
-
-    def text(self, execution: str) -> list[str]:
-        """The lines of its log."""
-        label = f'labels."run.googleapis.com/execution_name"="{execution.rpartition("/")[2]}"'
-        body = {"resourceNames": [f"projects/{PROJECT}"], "filter": label}
-        entries = httpx.post(f"{self.env['LOGGING_ENDPOINT']}/v2/entries:list", json=body).json().get("entries", [])
-        return [entry.get("textPayload", "") for entry in entries]
-
-    def containers(self) -> list[str]:
-        return [container.id for container in self.docker.containers({CLOUD: str(self.folder)})]
 
 
 @pytest.fixture(scope="module")
@@ -193,15 +78,10 @@ def wharf(client: docker.Docker, tmp_path_factory: pytest.TempPathFactory) -> It
     clone = scratch_clone.copy(tmp_path_factory.mktemp("wharf") / "clone", **config)
     wharf = Wharf(tmp_path_factory.mktemp("wharf-cloud"), clone, client)
     try:
-        printed = wharf.pulumi("up", "--yes", "--skip-preview")
-        assert "Jobs run as containers" in printed, "people are told how jobs run"
+        assert "Jobs run as containers" in wharf.up(), "people are told how jobs run"
         yield wharf
     finally:
-        wharf.process.terminate()
-        assert wharf.process.wait(timeout=60) == 0
-    assert wharf.containers() == []
-    named = [tag for image in client.sdk.images.list() for tag in image.tags]
-    assert wharf.env["LOCAL_REGISTRY"] not in " ".join(named), "no name leads to a registry that is gone"
+        wharf.close()
 
 
 def test_registry_jobs_and_dags_name_the_same_digest(wharf: Wharf) -> None:
@@ -221,9 +101,7 @@ def test_registry_jobs_and_dags_name_the_same_digest(wharf: Wharf) -> None:
 def test_training_and_application_run_as_containers_and_predictions_land(wharf: Wharf) -> None:
     wharf.run(sys.executable, "tools/example_data.py", "--stack", "local")
     for action, verb in (("training", "train"), ("application", "apply")):
-        override = {"container_overrides": [{"args": [verb, "--run-date", RUN_DATE]}]}
-        job = wharf.outputs["jobs"]["customer_value"][action]
-        name = wharf.jobs.run_job(request={"name": job, "overrides": override}).metadata.name
+        name = wharf.execute("customer_value", action, verb, "--run-date", RUN_DATE)
         assert wharf.ended(name).succeeded_count == 1, wharf.text(name)
     table = f"{DATASET}.customer_value"
     sql = f"SELECT COUNT(*) AS n, COUNT(DISTINCT customer_id) AS d FROM {table} WHERE run_date = '{RUN_DATE}'"
@@ -277,20 +155,6 @@ def test_the_image_run_alone_says_what_it_needs(wharf: Wharf) -> None:
     assert all(name in message for name in ("GOOGLE_CLOUD_PROJECT", "DATASET", "MODELS_BUCKET", "RUNS_BUCKET"))
 
 
-def test_an_image_is_built_again_only_when_its_content_changes(wharf: Wharf) -> None:
-    (wharf.clone / "README.md").write_text("other words")
-    (wharf.clone / "service" / "models" / "notes").mkdir()
-    (wharf.clone / "service" / "models" / "notes" / "idea.txt").write_text("of another model, which is none yet")
-    assert wharf.changes() == {}
-    cli = wharf.clone / "service" / "cli.py"
-    before = cli.read_text()
-    cli.write_text(before + "\n# a line more\n")
-    changed = wharf.changes()
-    cli.write_text(before)
-    assert {"Image customer_value", "Job customer_value-training", "Job customer_value-application"} <= changed.keys()
-    assert not {name for name in changed if name.startswith(("Bucket ", "Table ", "Account "))}
-
-
 def test_a_container_gets_what_the_job_declares_and_the_limits_of_its_size(wharf: Wharf) -> None:
     code = """
 import json, os, pathlib, urllib.request
@@ -333,22 +197,81 @@ def test_a_container_that_ignores_its_time_limit_is_killed_and_removed(wharf: Wh
     assert wharf.containers() == []
 
 
-def test_an_image_pushed_by_hand_runs_by_its_digest(wharf: Wharf, tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text(f"FROM {wharf.env['LOCAL_REGISTRY']}/{wharf.image}\nENV MADE_BY=hand\n")
-    name = f"{wharf.env['LOCAL_REGISTRY']}/registry.example/builds/hand:v1"
-    wharf.docker.build(f"--tag={name}", str(tmp_path))
-    wharf.docker.push(name)
-    [digest] = [found.rpartition("@")[2] for found in wharf.docker.sdk.images.get(name).attrs["RepoDigests"]]
-    execution = wharf.job("import os; print(os.environ['MADE_BY'])", image=f"registry.example/builds/hand@{digest}")
-    assert wharf.ended(execution).succeeded_count == 1, wharf.text(execution)
-    assert wharf.text(execution) == ["hand"]
-
-
 def test_an_image_that_is_not_there_is_named_with_the_way_to_get_it(wharf: Wharf) -> None:
     name = wharf.job("print(1)", image="registry.example/builds/none@sha256:" + "0" * 64)
     message = wharf.ended(name).conditions[0].message
     assert "registry.example/builds/none" in message
     assert "pulumi up" in message
+
+
+def test_a_fault_kills_a_container_at_its_call_and_nothing_of_it_is_left(wharf: Wharf) -> None:
+    rules = (sys.executable, "-m", "local", "fault", "--folder", str(wharf.folder))
+    rule = wharf.run(*rules, "add", "--kill", "--method=buckets.list").strip()
+    name = wharf.job(CALLING)
+    assert "SIGKILL" in wharf.ended(name).conditions[0].message
+    assert wharf.text(name)[0] == "calls"
+    assert "survived" not in wharf.text(name)
+    assert wharf.containers() == []
+    assert not [p for p in psutil.process_iter(["cmdline"]) if MARK in (p.info["cmdline"] or [])], "nor its child"
+    wharf.run(*rules, "clear", "--id", rule)
+
+
+def test_a_second_model_is_only_creates_and_runs_as_containers_of_its_own_image(wharf: Wharf) -> None:
+    first = wharf.image
+    sql = f"SELECT reader, loans, weather FROM `{LOANS}`"
+    columns = {"key": "reader", "value": "loans_expected"}
+    scratch_clone.add_model(wharf.clone, "reader_loans", package="loans", **columns, sql=sql, config={})
+    wharf.make_table(LOANS, [{"reader": name, "loans": n, "weather": "sun"} for n, name in enumerate(("ann", "ben"))])
+    changes = wharf.changes()
+    assert changes.pop("Table runs") == "update", "the view of all models' runs has one more"
+    assert {"Image reader_loans", "Job reader_loans-application", "Account reader_loans-training"} <= changes.keys()
+    assert set(changes.values()) == {"create"}
+    wharf.up()
+    assert wharf.image == first
+    assert wharf.changes() == {}
+    for action, verb in (("training", "train"), ("application", "apply")):
+        name = wharf.execute("reader_loans", action, verb, "--run-date", RUN_DATE)
+        assert wharf.ended(name).succeeded_count == 1, wharf.text(name)
+    found = wharf.warehouse.query_and_wait(f"SELECT reader FROM {DATASET}.reader_loans WHERE run_date = '{RUN_DATE}'")
+    assert sorted(row.reader for row in found) == ["ann", "ben"]
+
+
+def test_both_images_are_built_again_for_a_line_of_the_service_and_none_for_other_words(wharf: Wharf) -> None:
+    """After the second model is there."""
+    (wharf.clone / "README.md").write_text("other words")
+    (wharf.clone / "service" / "models" / "notes").mkdir()
+    (wharf.clone / "service" / "models" / "notes" / "idea.txt").write_text("of another model, which is none yet")
+    assert wharf.changes() == {}
+    cli = wharf.clone / "service" / "cli.py"
+    before = cli.read_text()
+    cli.write_text(before + "\n# a line more\n")
+    changed = wharf.changes()
+    cli.write_text(before)
+    for model in ("customer_value", "reader_loans"):
+        assert {f"Image {model}", f"Job {model}-training", f"Job {model}-application"} <= changed.keys()
+    assert not {name for name in changed if name.startswith(("Bucket ", "Table ", "Account "))}
+
+
+def test_an_image_built_elsewhere_is_deployed_and_run_by_its_digest(wharf: Wharf, tmp_path: Path) -> None:
+    """After the second model is there."""
+    image = f"{wharf.env['LOCAL_REGISTRY']}/{wharf.outputs['images']['reader_loans']}"
+    (tmp_path / "Dockerfile").write_text(f'FROM {image}\nENTRYPOINT ["echo", "made by hand:"]\n')
+    name = "registry.example/builds/loans"
+    digest = wharf.pushed(f"{name}:v2", tmp_path)
+    key = ("--path", "predictions:prebuiltImages.reader_loans")
+    for wrong in (f"{name}:v2", f"{name}@{digest[:-1]}", f"{digest}"):
+        wharf.pulumi("config", "set", *key, wrong)
+        said = wharf.refused("preview")
+        assert f"Pulumi.local.yaml: 'predictions:prebuiltImages' is '{{\"reader_loans\":\"{wrong}\"}}'" in said
+        assert "pulumi config set --stack local --path predictions:prebuiltImages.MODEL IMAGE" in said
+    wharf.pulumi("config", "set", *key, f"{name}@{digest}")
+    wharf.up()
+    assert wharf.outputs["images"]["reader_loans"] == f"{name}@{digest}"
+    job = wharf.jobs.get_job(name=wharf.outputs["jobs"]["reader_loans"]["training"])
+    assert job.template.template.containers[0].image == f"{name}@{digest}"
+    execution = wharf.execute("reader_loans", "training")
+    assert wharf.ended(execution).succeeded_count == 1, wharf.text(execution)
+    assert wharf.text(execution) == ["made by hand: train"]
 
 
 def test_a_killed_local_cloud_leaves_no_container_and_keeps_its_images(wharf: Wharf) -> None:
