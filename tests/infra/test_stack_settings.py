@@ -115,6 +115,7 @@ def test_keys_of_the_providers_are_left_to_them() -> None:
         ("predictions:alertEmails", "a@b.example"),
         ("predictions:alertEmails", '["the team"]'),
         ("predictions:prebuiltImages", '{"customer_value": "registry.example/customer_value:latest"}'),
+        ("predictions:prebuiltImages", '{"customer_value": "registry.example/x@sha256:0a1b"}'),
         ("predictions:prebuiltImages", '["registry.example/x"]'),
         ("predictions:prebuiltImages", "customer_value"),
     ],
