@@ -1,5 +1,6 @@
 """A clone deployed on a local cloud that runs containers, with Google's clients and the Docker daemon at hand."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -7,7 +8,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,15 @@ def until(ready: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.05)
     return found
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Sessions of several clones share what was pushed."""
+    PUSHED.parent.mkdir(parents=True, exist_ok=True)
+    with (PUSHED.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class Wharf:
@@ -184,14 +195,15 @@ class Wharf:
         assert self.containers() == []
         named = [tag for image in self.docker.sdk.images.list() for tag in image.tags]
         assert self.env["LOCAL_REGISTRY"] not in " ".join(named), "no name leads to a registry that is gone"
-        shutil.rmtree(PUSHED, ignore_errors=True)
-        PUSHED.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(self._pushed, PUSHED, copy_function=os.link)
+        with _alone():
+            shutil.rmtree(PUSHED, ignore_errors=True)
+            shutil.copytree(self._pushed, PUSHED)
 
     def _take_what_was_pushed_before(self) -> None:
         """Layers of an earlier session: to compress them anew takes longer than all tests. Images are pushed anew."""
-        if PUSHED.exists():
-            shutil.copytree(PUSHED, self._pushed, copy_function=os.link)
+        with _alone():
+            if PUSHED.exists():
+                shutil.copytree(PUSHED, self._pushed)
         for manifests in self._pushed.rglob("_manifests"):
             shutil.rmtree(manifests)
 
