@@ -10,7 +10,8 @@ from pathlib import Path
 
 import duckdb
 
-from service.errors import BadData
+from service import upstream
+from service.errors import BadData, ServiceError
 
 # The service has half a GiB of its own beside the model; DuckDB spills to disk above this.
 MEMORY_LIMIT = "256MB"
@@ -86,8 +87,10 @@ def copy(connection: duckdb.DuckDBPyConnection, select: str, path: Path, format:
     connection.execute(f"COPY ({select}) TO {literal(str(path))} ({options})")
 
 
-def unreadable(files: DataFiles, error: duckdb.Error) -> BadData:
-    """The error for files that DuckDB refuses, with its own words about the line."""
+def unreadable(files: DataFiles, error: duckdb.Error) -> ServiceError:
+    """The error for files that DuckDB refuses, with its own words about the line; a full disk is not their fault."""
+    if fault := upstream.translated(error):
+        return fault
     names = ", ".join(f"'{path.name}'" for path in files.paths[:3])
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = f"{names} cannot be read as {files.format}: {' '.join(lines[:3])}"

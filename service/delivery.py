@@ -10,21 +10,22 @@ of two overlapping runs wins.)
 """
 
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC
+from datetime import UTC, datetime
 
 from google.cloud import bigquery
 from google.cloud.bigquery import SchemaField
 
-from service import fingerprint, objects, predictions, reference, warehouse_jobs
+from service import fingerprint, objects, predictions, warehouse_jobs
 from service.errors import UpstreamFailed
 from service.logs import event
 from service.predictions import Content
-from service.receipt import Status
+from service.receipt import Status, plan_name
 from service.run import Run
 from service.table import prediction_schema
 from service.warehouse_jobs import JobFault
 
 PLANNED, DELIVERED = "planned", "delivered"
+TRIES = 24  # with three at once nobody has needed more than four
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def deliver(run: Run, content: Content) -> Status:
         BadUsage: BigQuery refuses the load for a reason that stays.
     """
     staged, generation = _staged(run, content)
-    while True:
+    for _ in range(TRIES):
         earlier, at = read_plan(run)
         if earlier is not None:
             fault = _drive(run, earlier) if earlier.state == PLANNED else None
@@ -65,8 +66,11 @@ def deliver(run: Run, content: Content) -> Status:
                 return _superseded(run, earlier)
         sequence = earlier.sequence + 1 if earlier else 1
         plan = _plan(run, content, sequence, staged, generation)
-        if objects.swap_json(run.clients.runs, _plan_name(run), asdict(plan), generation=at):
+        if objects.swap_json(run.clients.runs, plan_name(run.run_date), asdict(plan), generation=at):
             break
+    else:
+        text = f"'gs://{run.clients.runs.name}/{plan_name(run.run_date)}' was changed by others {TRIES} times in a row."
+        raise UpstreamFailed(text, "See who else delivers this run date, then run the same command again.")
     run.facts.load_job = plan.load_job
     fault = _drive(run, plan)
     if fault is not None:
@@ -76,8 +80,11 @@ def deliver(run: Run, content: Content) -> Status:
 
 def read_plan(run: Run) -> tuple[Plan | None, int]:
     """The last plan for the run date, and the generation of its object."""
-    document, generation = objects.read_json(run.clients.runs, _plan_name(run))
-    return (Plan(**document) if document else None), generation
+    document, generation = objects.read_json(run.clients.runs, plan_name(run.run_date))
+    try:
+        return (Plan(**document) if document else None), generation
+    except TypeError as error:
+        raise objects.unfit(run.clients.runs, plan_name(run.run_date), f"is not a plan: {error}") from error
 
 
 def _staged(run: Run, content: Content) -> tuple[str, int]:
@@ -133,7 +140,9 @@ def _conclude(run: Run, plan: Plan, content: Content) -> Status:
         text = f"Partition '{_partition(run)}' does not hold what job '{plan.load_job}' loaded: its fingerprint is "
         text += f"'{found}', not '{plan.fingerprint}', and {own_rows} rows are of this run, not {plan.rows}."
         raise UpstreamFailed(text, "See who else writes to the table, then run the same command again.")
-    if not objects.swap_json(run.clients.runs, _plan_name(run), asdict(replace(plan, state=DELIVERED)), generation=at):
+    if not objects.swap_json(
+        run.clients.runs, plan_name(run.run_date), asdict(replace(plan, state=DELIVERED)), generation=at
+    ):
         return _superseded(run, read_plan(run)[0] or plan)
     run.facts.rows, run.facts.output_fingerprint = plan.rows, plan.fingerprint
     event(f"{plan.rows} predictions are in {_partition(run)}.", load_job=plan.load_job)
@@ -160,17 +169,19 @@ def _found(run: Run, content: Content) -> tuple[str, int]:
 
 
 def _superseded(run: Run, by: Plan) -> Status:
-    run.facts.message = f"Superseded by delivery {by.sequence} of run '{by.run_id}', execution '{by.execution}'."
+    text = f"Superseded by delivery {by.sequence} of run '{by.run_id}', execution '{by.execution}'."
+    if by.started_at > f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}":
+        text += f" By its clock it began at {by.started_at}, which is still to come. Set the clock right, delete"
+        text += f" 'gs://{run.clients.runs.name}/{plan_name(run.run_date)}', then start a new run."
+    elif by.started_at > _started(run):
+        text += " It began later, and its predictions stand. If they are not to, start a new run."
+    run.facts.message = text
     event(run.facts.message)
     return "superseded"
 
 
 def _started(run: Run) -> str:
     return f"{run.started_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
-def _plan_name(run: Run) -> str:
-    return f"{reference.PLANS}{run.run_date}.json"
 
 
 def _partition(run: Run) -> str:

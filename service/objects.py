@@ -12,12 +12,18 @@ from typing import Any
 from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Bucket
 
+from service.errors import BadData
+
 ABSENT = 0  # the generation that says: only when no such object exists
 CHUNK_BYTES = 1 << 20
 
 
 def read_json(bucket: Bucket, name: str) -> tuple[dict[str, Any] | None, int]:
-    """Read an object of JSON and its generation; `(None, ABSENT)` when there is none."""
+    """Read an object of JSON and its generation; `(None, ABSENT)` when there is none.
+
+    Raises:
+        BadData: it holds something else, because somebody wrote it by hand or cut it.
+    """
     blob = bucket.blob(name)
     try:
         content = blob.download_as_bytes()
@@ -26,8 +32,19 @@ def read_json(bucket: Bucket, name: str) -> tuple[dict[str, Any] | None, int]:
         if "bucket does not exist" in str(error):
             raise
         return None, ABSENT
-    value: dict[str, Any] = json.loads(content)
+    try:
+        value = json.loads(content)
+    except ValueError as error:
+        raise unfit(bucket, name, f"is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise unfit(bucket, name, "is not a JSON object")
     return value, int(blob.generation)
+
+
+def unfit(bucket: Bucket, name: str, why: str) -> BadData:
+    """The error for an object that is not what the service writes there."""
+    to_do = "Look at its generations with `gcloud storage ls --all-versions`, and copy the last good one over it."
+    return BadData(f"Object 'gs://{bucket.name}/{name}' {why}.", to_do)
 
 
 def swap_json(bucket: Bucket, name: str, value: dict[str, Any], *, generation: int) -> bool:

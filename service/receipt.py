@@ -22,6 +22,7 @@ from service.table import RUNS_SCHEMA
 
 Status = Literal["succeeded", "failed", "superseded"]
 FOLDER = "receipts"
+PLANS = "plans/"  # of deliveries (delivery.py), one for each run date
 TABLE_TIMEOUT_SECONDS = 60  # the table is a convenience and must not hold up a run that is done
 
 
@@ -80,6 +81,11 @@ def object_name(action: str, run_id: str, execution: str) -> str:
     return f"{FOLDER}/{action}/{run_id}/{execution}.json"
 
 
+def plan_name(run_date: date) -> str:
+    """Where the plan of a run date lies."""
+    return f"{PLANS}{run_date}.json"
+
+
 def write(bucket: Bucket, receipt: Receipt) -> None:
     """Create the receipt; the name must be free.
 
@@ -104,10 +110,17 @@ def of_run(bucket: Bucket, run_id: str) -> list[dict[str, Any]]:
 
 
 def newest(bucket: Bucket, model: str, action: str, run_date: date) -> dict[str, Any] | None:
-    """The receipt of a run date that ended last, leaving out those that a newer run superseded."""
+    """The receipt of a run date that ended last, leaving out those that a newer run superseded.
+
+    An attempt that slept between its delivery and its receipt may end after the run that replaced its rows; so of
+    deliveries that succeeded, the one that the plan names counts, whenever it ended.
+    """
     prefix = f"{FOLDER}/{action}/{model}-{action}-{run_date}-"
     found = [json.loads(blob.download_as_bytes()) for blob in bucket.list_blobs(prefix=prefix)]
-    return max((r for r in found if r["status"] != "superseded"), key=lambda r: str(r["ended_at"]), default=None)
+    plan = objects.read_json(bucket, plan_name(run_date))[0] if action == "application" else None
+    replaced = {r["load_job"] for r in found if plan and r["status"] == "succeeded"} - {plan and plan["load_job"]}
+    standing = [r for r in found if r["status"] != "superseded" and r["load_job"] not in replaced]
+    return max(standing, key=lambda r: str(r["ended_at"]), default=None)
 
 
 def derive_table(client: bigquery.Client, settings: Settings, labels: dict[str, str]) -> None:

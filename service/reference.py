@@ -13,9 +13,8 @@ from google.cloud import bigquery
 
 from service import data_files, drift
 from service.columns import Column
+from service.receipt import PLANS
 from service.run import Run
-
-PLANS = "plans/"
 
 
 @dataclass(frozen=True, kw_only=True)

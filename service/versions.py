@@ -79,13 +79,17 @@ def read(bucket: Bucket, version: str) -> Manifest:
     """The manifest of a version.
 
     Raises:
-        BadData: there is no such version, or it was never completed.
+        BadData: there is no such version, it was never completed, or its manifest was written by something else.
     """
     document, _ = objects.read_json(bucket, _manifest_name(version))
     if document is None:
         text = f"Version '{version}' has no manifest in 'gs://{bucket.name}': it does not exist or is not complete."
         raise BadData(text, TRAIN_AGAIN)
-    return Manifest(**document)
+    try:
+        return Manifest(**document)
+    except TypeError as error:
+        text = f"The manifest of version '{version}' in 'gs://{bucket.name}' is not one of this release: {error}."
+        raise BadData(text, TRAIN_AGAIN) from error
 
 
 def all_of(bucket: Bucket) -> Iterator[Manifest]:

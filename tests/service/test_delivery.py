@@ -9,7 +9,7 @@ from google.api_core.exceptions import Conflict
 from google.cloud import bigquery
 from google.cloud.bigquery import SchemaField
 
-from service import data_files, delivery, objects, predictions
+from service import data_files, delivery, objects, predictions, receipt
 from service.data_files import DataFiles
 from service.delivery import Plan
 from service.errors import BadUsage, UpstreamFailed
@@ -44,7 +44,7 @@ def planned(run: Run, content: Content, sequence: int) -> Plan:
     uri, generation = delivery._staged(run, content)
     _, at = delivery.read_plan(run)
     plan = delivery._plan(run, content, sequence, uri, generation)
-    assert objects.swap_json(run.clients.runs, delivery._plan_name(run), asdict(plan), generation=at)
+    assert objects.swap_json(run.clients.runs, receipt.plan_name(DAY), asdict(plan), generation=at)
     return plan
 
 
@@ -112,7 +112,10 @@ def test_a_late_attempt_is_superseded(deployment: Deployment, tmp_path: Path) ->
     assert delivery.deliver(run, content) == "succeeded"
     assert delivery.deliver(late, old) == "superseded"
     assert levels(deployment) == {2.0}
-    assert late.facts.message == f"Superseded by delivery 1 of run '{run.id}', execution 'newer'."
+    assert late.facts.message
+    assert late.facts.message.startswith(
+        f"Superseded by delivery 1 of run '{run.id}', execution 'newer'. It began later"
+    )
 
 
 def test_a_late_attempt_ends_the_newer_plan_that_it_finds(deployment: Deployment, tmp_path: Path) -> None:

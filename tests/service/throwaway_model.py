@@ -4,6 +4,7 @@ import argparse
 import csv
 import json
 import os
+import random
 import signal
 import sys
 import time
@@ -35,6 +36,8 @@ key = next(iter(rows[0]))
 
 if args.action == "training":
     mean = sum(float(row["amount"]) for row in rows) / len(rows) * config.get("times", 1)
+    if misdeed == "noise":
+        mean += random.random()  # noqa: S311 - two trainings differ
     if misdeed != "no file":
         (output / "deep").mkdir()
         (output / "deep" / "mean.json").write_text(json.dumps(mean))
@@ -48,6 +51,8 @@ if args.action == "evaluation":
     sys.exit()
 
 mean = json.loads((Path(config["model_path"]) / "deep" / "mean.json").read_text())
+if misdeed == "noise":
+    mean += random.random()  # noqa: S311 - two attempts differ
 print(f"predicting {mean} for all", file=sys.stderr)
 made = [{key: name, "level": mean} for name in sorted({row[key] for row in rows})]
 if misdeed == "leave out":
@@ -56,10 +61,21 @@ if misdeed == "repeat":
     made.append(made[0])
 if misdeed == "nan":
     made[3]["level"] = "NaN"
+if misdeed == "null":
+    made[3]["level"] = ""
+if misdeed == "wrong type":
+    made[3]["level"] = "high"
+if misdeed == "far off":
+    made = [{**row, "level": 1000 + at} for at, row in enumerate(made)]
+if misdeed == "too many":
+    made.append({key: "stranger", "level": mean})
 if misdeed == "unknown column":
     made = [{**row, "mood": 1} for row in made]
 if misdeed != "no file":
     with (output / "predictions.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(made[0]))
-        writer.writeheader()
-        writer.writerows(made)
+        if misdeed != "empty file":
+            writer.writeheader()
+            writer.writerows([] if misdeed == "no rows" else made)
+        if misdeed == "half a line":
+            file.write('"0')
