@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# `start` would take the execution that has succeeded, so clearing this run's tasks changes nothing.
+CLEAR = "To do the work again, start a new run of this DAG for the same run date; clearing this one repeats the check."
 # The clients' own default is to wait for ever.
 CALL_SECONDS = 60
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
@@ -91,7 +93,13 @@ def start(job: str, image_digest: str, args: Sequence[str], run: Run) -> str:
         env=[run_v2.EnvVar(name=name, value=value) for name, value in names.items()],
     )
     overrides = run_v2.RunJobRequest.Overrides(container_overrides=[override])
-    operation = jobs.run_job(request=run_v2.RunJobRequest(name=job, overrides=overrides), timeout=CALL_SECONDS)
+    try:
+        operation = jobs.run_job(request=run_v2.RunJobRequest(name=job, overrides=overrides), timeout=CALL_SECONDS)
+    except Forbidden as error:
+        text = f"Airflow may not run job {job!r} with a run date of its own: {error.message}"
+        raise AirflowFailException(
+            f"{text} Deploy the stack with `pulumi up`, which grants it; then clear it."
+        ) from error
     # Never operation.result(): it needs a permission on the whole project, and this task would wait for the job.
     return str(operation.metadata.name)
 
@@ -142,7 +150,7 @@ def check(execution: str, runs_bucket: str, table: str | None, run: Run) -> dict
     receipt = _read_receipt(runs_bucket, run, execution)
     place = f"gs://{runs_bucket}/{run.receipt(execution)}"
     if receipt is None:
-        raise AirflowFailException(f"The execution succeeded, but there is no receipt at {place!r}")
+        raise AirflowFailException(f"The execution succeeded, but there is no receipt at {place!r}. {CLEAR}")
     expected = {
         "status": "succeeded",
         "run_id": run.id,
@@ -152,9 +160,9 @@ def check(execution: str, runs_bucket: str, table: str | None, run: Run) -> dict
     for field, value in expected.items():
         if receipt.get(field) != value:
             reason = f"{field} is {receipt.get(field)!r}, expected {value!r}; message: {receipt.get('message')!r}"
-            raise AirflowFailException(f"Receipt {place!r}: {reason}")
+            raise AirflowFailException(f"Receipt {place!r}: {reason}. {CLEAR}")
     if not receipt.get("model_version"):
-        raise AirflowFailException(f"Receipt {place!r} names no model version")
+        raise AirflowFailException(f"Receipt {place!r} names no model version. {CLEAR}")
     if table:
         _check_partition(f"{table}${run.date.replace('-', '')}", receipt.get("rows"), place)
     return {"model_version": receipt["model_version"], "rows": receipt.get("rows")}
@@ -206,9 +214,11 @@ def _check_partition(partition: str, rows: int | None, place: str) -> None:
     try:
         delivered = client.get_table(partition, timeout=CALL_SECONDS).num_rows
     except NotFound as error:
-        raise AirflowFailException(f"No table {partition!r}, but receipt {place!r} says {rows!r} rows") from error
+        text = f"No table {partition!r}, but receipt {place!r} says {rows!r} rows."
+        raise AirflowFailException(f"{text} Deploy the stack with `pulumi up`, then start a new run.") from error
     if delivered != rows:
-        raise AirflowFailException(f"Partition {partition!r} has {delivered!r} rows, receipt {place!r} says {rows!r}")
+        text = f"Partition {partition!r} has {delivered!r} rows, receipt {place!r} says {rows!r}."
+        raise AirflowFailException(f"{text} See who else writes to the table. {CLEAR}")
 
 
 def _executions_of(executions: "ExecutionsClient", job: str, run: Run) -> Iterator["Execution"]:

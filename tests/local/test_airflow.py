@@ -13,6 +13,7 @@ from local import airflow_settings, processes
 from local.__main__ import main
 from local.airflow import Airflow, AirflowFailed
 from local.airflow_client import AirflowClient
+from tests.airflow_failures import AIRFLOW_FAILURES, AirflowFailure, Fate, begun
 from tests.conftest import RunningCloud, serve
 from tests.orchestrated import DAGS_BUCKET, PROJECT, Lab, until
 
@@ -84,6 +85,12 @@ def harbour(
     assert not airflow_processes(cloud.folder), "nothing may survive"
 
 
+@pytest.fixture(scope="module")
+def failures(harbour: Harbour) -> Iterator[dict[str, Fate]]:
+    """All failures, injected and begun."""
+    yield from begun(harbour.lab, harbour.client, DATE)
+
+
 def airflow_processes(folder: Path) -> list[psutil.Process]:
     home = str(folder / "airflow")
     return [p for p in processes.survivors(folder) if p.environ().get("AIRFLOW_HOME") == home]
@@ -125,6 +132,18 @@ def test_a_dag_of_another_release_than_its_job_starts_nothing(harbour: Harbour) 
     assert (state, tasks["start"], tasks["finish"]) == ("failed", "failed", "failed")
     assert "but this DAG was deployed with 'sha256:0000" in harbour.client.log("tide_stale", run_id, "start")
     assert len(harbour.lab.executions_of(harbour.jobs["train"])) == before
+
+
+@pytest.mark.airflow
+@pytest.mark.parametrize("failure", AIRFLOW_FAILURES, ids=str)
+def test_no_failure_ends_green_in_airflow(harbour: Harbour, failures: dict[str, Fate], failure: AirflowFailure) -> None:
+    """They were all started at once; each is followed to its end."""
+    fate = failures[failure.name]
+    assert harbour.ended(fate.dag_id, fate.run_id) == "failed"
+    tasks = harbour.states(fate.dag_id, fate.run_id)
+    assert (tasks[failure.red_at], tasks["finish"]) == ("failed", "failed")
+    log = harbour.client.log(fate.dag_id, fate.run_id, failure.red_at)
+    assert all(words in log for words in (failure.cause, failure.remedy)), log
 
 
 @pytest.mark.airflow
