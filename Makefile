@@ -19,7 +19,7 @@ stop: setup  ## stop what `make demo KEEP=1` left running
 test: setup lint  ## lint, types and every test (about ten minutes)
 	@.venv/bin/python -m tools.docker_daemon .venv/bin/pytest -m "not soak" --durations=10
 
-soak: setup  ## the long proofs: each grant taken away in turn, ten kills, every stack's preview (15 minutes)
+soak: setup  ## the long proofs: each grant taken away, every kill, many histories, every preview (about 35 minutes)
 	@HYPOTHESIS_PROFILE=soak .venv/bin/pytest -m soak --durations=10
 
 lint: setup  ## ruff, mypy and hadolint

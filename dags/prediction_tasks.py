@@ -49,6 +49,11 @@ class Run:
         """Name of the object that an execution of this run writes last."""
         return f"receipts/{self.action}/{self.id}/{execution.rpartition('/')[2]}.json"
 
+    @property
+    def plan(self) -> str:
+        """Name of the object that says whose delivery the partition of this date holds."""
+        return f"plans/{self.date}.json"
+
 
 def run_date(param: str | None, logical_date: datetime | None, run_after: datetime, timezone: str) -> str:
     """The day a run is for: the `run_date` parameter, else the day on which the schedule was due, in its time zone.
@@ -165,6 +170,7 @@ def check(execution: str, runs_bucket: str, table: str | None, run: Run) -> dict
         raise AirflowFailException(f"Receipt {place!r} names no model version. {CLEAR}")
     if table:
         _check_partition(f"{table}${run.date.replace('-', '')}", receipt.get("rows"), place)
+        _check_plan(runs_bucket, run, receipt, place)
     return {"model_version": receipt["model_version"], "rows": receipt.get("rows")}
 
 
@@ -221,6 +227,17 @@ def _check_partition(partition: str, rows: int | None, place: str) -> None:
         raise AirflowFailException(f"{text} See who else writes to the table. {CLEAR}")
 
 
+def _check_plan(runs_bucket: str, run: Run, receipt: Mapping[str, Any], place: str) -> None:
+    """See that no other run has delivered this date since: its rows may be as many."""
+    plan = _read_object(runs_bucket, run.plan) or {}
+    if not plan or plan.get("load_job") != receipt.get("load_job"):
+        text = (
+            f"Receipt {place!r} tells of load job {receipt.get('load_job')!r}, but 'gs://{runs_bucket}/{run.plan}' of "
+        )
+        text += f"{plan.get('load_job')!r}, by run {plan.get('run_id')!r}: the partition is that run's."
+        raise AirflowFailException(f"{text} If its rows are not to stand, start a new run of this DAG for the date.")
+
+
 def _executions_of(executions: "ExecutionsClient", job: str, run: Run) -> Iterator["Execution"]:
     """The executions of a job that were started for a run."""
     for execution in executions.list_executions(parent=job, timeout=CALL_SECONDS):
@@ -248,17 +265,23 @@ def _last_words(execution: "Execution", runs_bucket: str, run: Run) -> str:
 
 
 def _read_receipt(runs_bucket: str, run: Run, execution: str) -> dict[str, Any] | None:
+    return _read_object(runs_bucket, run.receipt(execution))
+
+
+def _read_object(runs_bucket: str, name: str) -> dict[str, Any] | None:
     from google.api_core.exceptions import NotFound
     from google.cloud.storage import Client
 
     bucket = Client(**_client_options("STORAGE_ENDPOINT")).bucket(runs_bucket)
     try:
-        receipt = json.loads(bucket.blob(run.receipt(execution)).download_as_bytes(timeout=CALL_SECONDS))
+        value = json.loads(bucket.blob(name).download_as_bytes(timeout=CALL_SECONDS))
     except NotFound:
         return None
-    if not isinstance(receipt, dict):
-        raise AirflowFailException(f"Receipt 'gs://{runs_bucket}/{run.receipt(execution)}' is not a JSON object")
-    return receipt
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise AirflowFailException(f"'gs://{runs_bucket}/{name}' is not a JSON object. {CLEAR}")
+    return value
 
 
 def _run_clients() -> "tuple[JobsClient, ExecutionsClient]":

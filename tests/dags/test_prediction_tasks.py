@@ -223,12 +223,14 @@ def table(lab: Lab) -> str:
     lab.grant(TABLE_GRANT, "roles/bigquery.metadataViewer", "tide-airflow", **where)
     rows = [{"run_date": DATE}] * 3 + [{"run_date": "2011-03-02"}]
     lab.bigquery.load_table_from_json(rows, table, job_config=bigquery.LoadJobConfig(schema=table.schema)).result()
+    plan = json.dumps({"load_job": "load-2", "run_id": "the-last"})
+    lab.storage.bucket(RUNS_BUCKET).blob(f"plans/{DATE}.json").upload_from_string(plan)
     return f"{PROJECT}.sea.{MODEL}"
 
 
 def test_an_application_is_verified_by_the_rows_of_its_partition(lab: Lab, task: Task, table: str) -> None:
     run = new_run("application")
-    execution = start(lab, task, "apply", run, rows=3)
+    execution = start(lab, task, "apply", run, rows=3, load_job="load-2")
     lab.ended(execution)
     proof = task(prediction_tasks.check, execution, RUNS_BUCKET, table, run)
     assert proof == {"model_version": "v-1", "rows": 3}
@@ -239,6 +241,14 @@ def test_a_partition_with_other_rows_than_the_receipt_is_not_verified(lab: Lab, 
     execution = start(lab, task, "apply", run, rows=4)
     lab.ended(execution)
     with pytest.raises(AirflowFailException, match=r"high_tide\$20110301' has 3 rows, receipt .* says 4"):
+        task(prediction_tasks.check, execution, RUNS_BUCKET, table, run)
+
+
+def test_a_partition_that_another_run_has_replaced_is_not_verified(lab: Lab, task: Task, table: str) -> None:
+    run = new_run("application")
+    execution = start(lab, task, "apply", run, rows=3, load_job="load-1")
+    lab.ended(execution)
+    with pytest.raises(AirflowFailException, match=r"'load-1', but .* of 'load-2', by run 'the-last'.*start a new run"):
         task(prediction_tasks.check, execution, RUNS_BUCKET, table, run)
 
 

@@ -1,10 +1,11 @@
 """The receipt: the service writes it last, Airflow reads it to tell whether the run is done."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from prediction_tasks import Run
 
 from service import receipt
+from service.delivery import Plan
 from service.settings import RUN_ID
 from service.table import RUNS_SCHEMA
 
@@ -39,7 +40,12 @@ def test_the_run_id_that_airflow_makes_is_one_that_the_service_accepts() -> None
 
 def test_every_field_that_airflow_reads_is_in_the_receipt() -> None:
     read = {"status", "run_id", "execution", "action", "model", "run_date", "model_version", "rows", "message"}
-    assert read <= WRITTEN.document().keys()
+    assert read | {"load_job"} <= WRITTEN.document().keys()
+
+
+def test_airflow_looks_for_the_plan_where_the_service_writes_it() -> None:
+    assert RUN.plan == receipt.plan_name(date.fromisoformat(RUN.date))
+    assert {"load_job", "run_id"} <= Plan.__dataclass_fields__.keys()
 
 
 def test_the_runs_table_has_no_column_that_no_receipt_has() -> None:

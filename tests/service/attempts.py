@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -134,17 +135,18 @@ class Attempt:
 
     def forward(self, verb: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any, bytes]:
         """Ask the local cloud."""
-        connection = http.client.HTTPConnection(str(self._upstream.hostname), self._upstream.port, timeout=60)
-        with contextlib.closing(connection):
-            connection.request(verb, path, body=body or None, headers=dict(headers))
-            answer = connection.getresponse()
+        cloud = http.client.HTTPConnection(str(self._upstream.hostname), self._upstream.port, timeout=60)
+        with contextlib.closing(cloud):
+            cloud.request(verb, path, body=body or None, headers=dict(headers))
+            answer = cloud.getresponse()
             return answer.status, answer.getheaders(), answer.read()
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(self._process.pid or 0), number)
         if number == signal.SIGKILL:
-            self._process.join(END_SECONDS)
+            # Not join(): it takes the exit code away from `ended`, which another thread is waiting in.
+            connection.wait([self._process.sentinel], END_SECONDS)
 
 
 def _handler(attempt: Attempt) -> type[BaseHTTPRequestHandler]:
