@@ -152,7 +152,7 @@ def check(execution: str, runs_bucket: str, table: str | None, run: Run) -> dict
     Raises:
         AirflowFailException: no receipt, or one that tells of something else than a complete run.
     """
-    receipt = _read_receipt(runs_bucket, run, execution)
+    receipt = _read_object(runs_bucket, run.receipt(execution))
     place = f"gs://{runs_bucket}/{run.receipt(execution)}"
     if receipt is None:
         raise AirflowFailException(f"The execution succeeded, but there is no receipt at {place!r}. {CLEAR}")
@@ -258,14 +258,10 @@ def _reason(execution: "Execution") -> str:
 def _last_words(execution: "Execution", runs_bucket: str, run: Run) -> str:
     """What a failed execution says of itself; Airflow may read receipts, not logs."""
     where = f"Log: {execution.log_uri}"
-    receipt = _read_receipt(runs_bucket, run, execution.name)
+    receipt = _read_object(runs_bucket, run.receipt(execution.name))
     if receipt is None:
         return f"It left no receipt, so it ended before it could tell why. {where}"
     return f"Its receipt says ({receipt.get('status')}): {receipt.get('message')}\n{where}"
-
-
-def _read_receipt(runs_bucket: str, run: Run, execution: str) -> dict[str, Any] | None:
-    return _read_object(runs_bucket, run.receipt(execution))
 
 
 def _read_object(runs_bucket: str, name: str) -> dict[str, Any] | None:
