@@ -15,7 +15,7 @@ from service import objects
 from service.errors import BadUsage, UpstreamFailed
 
 OBJECT = "live.json"
-TRIES = 24  # with sixteen at once nobody has needed more than ten
+TRIES = 24
 PAUSE_SECONDS = 1.2  # Cloud Storage allows about one write a second to one object name
 
 

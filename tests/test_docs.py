@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from service import cli
+from service.verbs import VERBS
 from tests.conftest import ROOT
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -42,9 +42,9 @@ def test_every_stack_key_is_documented() -> None:
     assert documented == set(keys)
 
 
-@pytest.mark.parametrize("verb", sorted(cli.VERBS))
+@pytest.mark.parametrize("verb", sorted(VERBS))
 def test_every_verb_of_the_service_shows_an_example(verb: str) -> None:
-    assert f"python -m service {verb} --" in cli.VERBS[verb].example, f"{verb}: add an example"
+    assert f"python -m service {verb} --" in VERBS[verb].example, f"{verb}: add an example"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from service import cli
+from service.verbs import VERBS
 from tests.service.deployments import Deployment
 
 
@@ -27,18 +28,18 @@ def main(*arguments: str, environment: Mapping[str, str]) -> tuple[int, str, str
     return code, out.getvalue(), err.getvalue()
 
 
-@pytest.mark.parametrize("verb", sorted(cli.VERBS))
+@pytest.mark.parametrize("verb", sorted(VERBS))
 def test_every_verb_shows_an_example(verb: str) -> None:
-    assert f"python -m service {verb} --" in cli.VERBS[verb].example, f"{verb}: add an example"
+    assert f"python -m service {verb} --" in VERBS[verb].example, f"{verb}: add an example"
     code, out, _ = main(verb, "--help", environment={})
     assert code == 0
-    assert cli.VERBS[verb].help in out
-    assert cli.VERBS[verb].example in " ".join(out.split())
+    assert VERBS[verb].help in out
+    assert VERBS[verb].example in " ".join(out.split())
 
 
-@pytest.mark.parametrize("verb", sorted(cli.VERBS))
+@pytest.mark.parametrize("verb", sorted(VERBS))
 def test_the_example_of_a_verb_is_understood(verb: str) -> None:
-    arguments = shlex.split(cli.VERBS[verb].example)[3:]
+    arguments = shlex.split(VERBS[verb].example)[3:]
     code, _, err = main(*arguments, environment={})
     assert code == 2
     assert "Missing: GOOGLE_CLOUD_PROJECT (the project" in json.loads(err)["message"], "it failed at the environment"

@@ -5,7 +5,6 @@ import dataclasses
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,10 +40,16 @@ def full() -> Document:
 FULL = full()
 
 
-def write_model(root: Path, document: Document, columns: list[Document] = COLUMNS) -> Path:
-    """The example's folder with another model.yaml and schema.json."""
-    folder = root / EXAMPLE.name
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the example's folder; each case writes its own model.yaml and schema.json, and nothing else."""
+    folder = tmp_path_factory.mktemp("models") / EXAMPLE.name
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("tests", "__pycache__"))
+    return folder
+
+
+def write_model(folder: Path, document: Document, columns: list[Document] = COLUMNS) -> Path:
+    """Another model.yaml and schema.json."""
     (folder / "model.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
     (folder / "schema.json").write_text(json.dumps({"columns": columns}))
     return folder
@@ -158,7 +163,7 @@ def gates(spec: ModelSpec) -> Document:
     return found
 
 
-def test_the_defaults_of_the_json_schema_are_those_of_the_loader(tmp_path: Path) -> None:
+def test_the_defaults_of_the_json_schema_are_those_of_the_loader(folder: Path) -> None:
     required = {
         "name": "customer_value",
         "package": "customer_value",
@@ -169,7 +174,7 @@ def test_the_defaults_of_the_json_schema_are_those_of_the_loader(tmp_path: Path)
         "training": {"input": {"sql": "sql/training.sql"}, "reads": [], "config": "training.json"},
         "application": {"input": {"file": "schema.json"}, "config": "application.json"},
     }
-    assert described(load(write_model(tmp_path, required))) == with_defaults(required)
+    assert described(load(write_model(folder, required))) == with_defaults(required)
 
 
 def places(value: object, at: Place = ()) -> Iterator[Place]:
@@ -207,19 +212,20 @@ COLUMN_CHANGES = st.tuples(
 )
 
 
-@given(COLUMN_CHANGES)
-def test_one_change_of_a_column_loads_as_written_or_is_refused_with_its_place(change: tuple[int, str, object]) -> None:
+@given(change=COLUMN_CHANGES)
+def test_one_change_of_a_column_loads_as_written_or_is_refused_with_its_place(
+    folder: Path, change: tuple[int, str, object]
+) -> None:
     index, key, value = change
     columns = copy.deepcopy(COLUMNS)
     columns[index][key] = value
     if value is ...:
         del columns[index][key]
-    with tempfile.TemporaryDirectory() as root:
-        folder = write_model(Path(root), FULL, columns)
-        try:
-            loaded, text = load(folder).columns, ""
-        except BadUsage as error:
-            loaded, text = (), str(error)
+    write_model(folder, FULL, columns)
+    try:
+        loaded, text = load(folder).columns, ""
+    except BadUsage as error:
+        loaded, text = (), str(error)
     if loaded:
         described = [{k: v for k, v in dataclasses.asdict(column).items() if v is not None} for column in loaded]
         assert json.loads(json.dumps(described)) == columns
@@ -247,16 +253,15 @@ ELSEWHERE: list[Place] = [
 ]
 
 
-@given(CHANGES)
-def test_one_change_loads_as_written_or_is_refused_with_its_place(change: tuple[Place, object]) -> None:
+@given(change=CHANGES)
+def test_one_change_loads_as_written_or_is_refused_with_its_place(folder: Path, change: tuple[Place, object]) -> None:
     place, value = change
     document = changed(place, value)
-    with tempfile.TemporaryDirectory() as root:
-        folder = write_model(Path(root), document)
-        try:
-            spec, text = load(folder), ""
-        except BadUsage as error:
-            spec, text = None, str(error)
+    write_model(folder, document)
+    try:
+        spec, text = load(folder), ""
+    except BadUsage as error:
+        spec, text = None, str(error)
     if spec:
         assert described(spec) == with_defaults(document), f"{place} = {value!r} was lost"
     else:
