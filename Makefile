@@ -13,6 +13,9 @@ setup:  ## virtual environments and the Pulumi CLI (first time: up to 15 minutes
 demo: setup  ## the whole deployment on this machine, to predictions in the warehouse [KEEP=1 leaves it running]
 	@.venv/bin/python -m local.demo $(if $(KEEP),--keep)
 
+backfill: setup  ## apply a model to past days through Airflow, and verify each: MODEL= FROM= TO= [STACK=local]
+	@.venv/bin/python -m tools.backfill --stack $(STACK) --model "$(MODEL)" --from "$(FROM)" --to "$(TO)"
+
 stop: setup  ## stop what `make demo KEEP=1` left running
 	@.venv/bin/python -m local.demo --stop
 
@@ -58,4 +61,4 @@ lock: setup  ## write the locks anew from pyproject.toml and each model's requir
 clean:  ## remove what rehearsals left: state, logs, caches of the tools (not .venv)
 	@rm -rf .local .build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo stop test lint soak unit bootstrap preview recover down golden verify-cloud example-data bench lock clean
+.PHONY: help setup demo backfill stop test soak lint unit bootstrap preview recover down golden verify-cloud example-data bench lock clean

@@ -39,6 +39,8 @@ class Run:
     action: str
     date: str  # YYYY-MM-DD
     airflow_run_id: str
+    dag_id: str | None = None
+    began: datetime | None = None  # when the DAG run began; a cleared or backfilled one begins anew, with the same id
 
     @property
     def id(self) -> str:
@@ -66,8 +68,9 @@ def run_date(param: str | None, logical_date: datetime | None, run_after: dateti
 def start(job: str, image_digest: str, args: Sequence[str], run: Run) -> str:
     """Run the job once and return the name of its execution.
 
-    Safe to repeat: an execution of the same run that runs or has succeeded is taken instead of a second one. Does
-    nothing after the call that runs the job, so that no failure here can lose sight of a running execution.
+    Safe to repeat: an execution of the same run that runs, or has succeeded since the DAG run began, is taken instead
+    of a second one. Does nothing after the call that runs the job, so that no failure here can lose sight of a running
+    execution.
 
     Raises:
         AirflowFailException: the job is not there or not to be seen, or would run another image than this DAG's.
@@ -84,7 +87,7 @@ def start(job: str, image_digest: str, args: Sequence[str], run: Run) -> str:
         text = f"There is no job {job!r}, or Airflow may not see it: {error.message}"
         raise AirflowFailException(f"{text} Deploy the stack with `pulumi up`.") from error
     for execution in _executions_of(executions, job, run):
-        if not execution.completion_time or _succeeded(execution):
+        if not execution.completion_time or (_succeeded(execution) and _is_of_now(execution, run)):
             log.info("Run %s has execution %s already: taking it", run.id, execution.name)
             return str(execution.name)
     if image.rpartition("@")[2] != image_digest:
@@ -93,6 +96,8 @@ def start(job: str, image_digest: str, args: Sequence[str], run: Run) -> str:
             "way or half done: when `pulumi up` has ended and the DAG files have arrived, clear this task."
         )
     names = {"RUN_ID": run.id, "AIRFLOW_RUN_ID": run.airflow_run_id}
+    if run.dag_id:
+        names["AIRFLOW_DAG_ID"] = run.dag_id
     override = run_v2.RunJobRequest.Overrides.ContainerOverride(
         args=[*args, "--run-date", run.date],
         env=[run_v2.EnvVar(name=name, value=value) for name, value in names.items()],
@@ -248,6 +253,11 @@ def _executions_of(executions: "ExecutionsClient", job: str, run: Run) -> Iterat
 
 def _succeeded(execution: "Execution") -> bool:
     return bool(execution.completion_time) and execution.succeeded_count >= max(execution.task_count, 1)
+
+
+def _is_of_now(execution: "Execution", run: Run) -> bool:
+    """Whether an execution belongs to this going of a DAG run, not to one before it was cleared or backfilled again."""
+    return run.began is None or execution.create_time >= run.began
 
 
 def _reason(execution: "Execution") -> str:

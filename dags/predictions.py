@@ -159,7 +159,7 @@ def _run(file: DagFile) -> prediction_tasks.Run:
     context = get_current_context()
     dag_run, param = context["dag_run"], context["params"]["run_date"]
     date = prediction_tasks.run_date(param, dag_run.logical_date, dag_run.run_after, file.schedule.timezone)
-    return prediction_tasks.Run(file.model, file.action, date, dag_run.run_id)
+    return prediction_tasks.Run(file.model, file.action, date, dag_run.run_id, file.dag_id, dag_run.start_date)
 
 
 for _path in sorted(Path(__file__).parent.glob("*.dag.json")):

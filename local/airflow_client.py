@@ -1,9 +1,10 @@
-"""Talks to Airflow's REST API as its only user: the one who rehearses.
+"""Talks to Airflow's REST API: to a rehearsed one as its only user, to another with a token that is given.
 
 Does not own the processes of Airflow (airflow.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ import httpx
 CALL_SECONDS = 30  # a cold API server took 8 s for its first answers
 WARM_UP_SECONDS = 180
 PAGE_ROWS = 100
+LOCKED_TRIES = 6  # each has waited 5 s for the lock
 
 
 class AirflowRefused(Exception):
@@ -23,13 +25,14 @@ class AirflowClient:
 
     Args:
         url: of its API server, as `python -m local airflow` prints it.
+        token: gives a bearer token for each call; without it, the rehearsed Airflow hands one out to anybody.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: Callable[[], str] | None = None) -> None:
         self.url = url
         # trust_env: a proxy of the environment must not stand between two processes of this machine.
-        self._http = httpx.Client(base_url=url, timeout=CALL_SECONDS, trust_env=False)
-        self._token = ""
+        self._http = httpx.Client(base_url=url, timeout=CALL_SECONDS, trust_env=token is not None)
+        self._given, self._token = token, ""
 
     def health(self) -> dict[str, Any]:
         """State and last heartbeat of each component.
@@ -73,6 +76,50 @@ class AirflowClient:
         body = {"logical_date": None, "conf": conf}  # null: a second run for the same logical date is refused
         return str(self._call("POST", f"/dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
+    def due(self, dag_id: str, first: datetime, last: datetime) -> list[datetime]:
+        """The logical dates that a backfill from one time to another would run, those of finished runs included."""
+        found = self._call("POST", "/backfills/dry_run", _backfill(dag_id, first, last))["backfills"]
+        return [datetime.fromisoformat(entry["logical_date"]) for entry in found]
+
+    def backfill(self, dag_id: str, first: datetime, last: datetime) -> dict[str, Any]:
+        """Start a backfill, one run after the other; runs of the same logical dates that have ended are repeated.
+
+        Returns:
+            Among others its `id` and `created_at`.
+        """
+        for _ in range(LOCKED_TRIES):
+            try:
+                return self._call("POST", "/backfills", _backfill(dag_id, first, last))
+            except AirflowRefused as error:
+                if "Database is locked" not in str(error):
+                    raise
+                locked = error  # Airflow on SQLite, which takes back what it began and wants to be asked again
+        raise locked
+
+    def close_backfill(self, backfill_id: int) -> None:
+        """Let another backfill of the DAG begin, now that every run of this one has ended.
+
+        Airflow does so by itself within 30 s, and refuses another one until then.
+        """
+        try:
+            self._call("PUT", f"/backfills/{backfill_id}/cancel", {})
+        except AirflowRefused:
+            if self._get(f"/backfills/{backfill_id}")["completed_at"] is None:
+                raise
+
+    def runs_between(self, dag_id: str, first: datetime, last: datetime) -> list[dict[str, Any]]:
+        """The DAG runs whose logical date lies in a time, oldest first; of each logical date there is one at most."""
+        span = {"logical_date_gte": first.isoformat(), "logical_date_lte": last.isoformat()}
+        rows: list[dict[str, Any]] = []
+        while len(rows) % PAGE_ROWS == 0:
+            page = self._get(
+                f"/dags/{dag_id}/dagRuns", limit=PAGE_ROWS, offset=len(rows), order_by="logical_date", **span
+            )["dag_runs"]
+            if not page:
+                break
+            rows += page
+        return rows
+
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """The DAG runs of a DAG, oldest first."""
         rows: list[dict[str, Any]] = self._get(f"/dags/{dag_id}/dagRuns", limit=PAGE_ROWS, order_by="id")["dag_runs"]
@@ -108,7 +155,9 @@ class AirflowClient:
         return self._checked(self._http.request(verb, f"/api/v2{path}", json=body, headers=self._headers()))
 
     def _headers(self) -> dict[str, str]:
-        if not self._token:
+        if self._given:
+            self._token = self._given()
+        elif not self._token:
             self._token = self._checked(self._http.get("/auth/token"))["access_token"]
         return {"authorization": f"Bearer {self._token}", "accept": "application/json"}
 
@@ -118,6 +167,16 @@ class AirflowClient:
             raise AirflowRefused(f"Airflow answered {request} with {answer.status_code}: {answer.text[:500]}")
         body: dict[str, Any] = answer.json()
         return body
+
+
+def _backfill(dag_id: str, first: datetime, last: datetime) -> dict[str, Any]:
+    return {
+        "dag_id": dag_id,
+        "from_date": first.isoformat(),
+        "to_date": last.isoformat(),
+        "reprocess_behavior": "completed",
+        "max_active_runs": 1,  # in their order: a delivery is compared with the day before
+    }
 
 
 def _run_path(dag_id: str, run_id: str) -> str:

@@ -3,12 +3,14 @@
 Reads receipts, manifests and the history of promotions; of the table it reads one row, if a row is asked about.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, date
 from typing import Any
+from urllib.parse import quote
 
 from google.cloud import bigquery
 
-from service import promotions, receipt, versions
+from service import objects, promotions, receipt, reference, versions
 from service.clients import Clients
 from service.errors import BadData
 from service.settings import Settings
@@ -17,7 +19,7 @@ from service.spec import ModelSpec
 LIST_THEM = "`python -m service check --run-date DATE` names the run of a date; the table of runs lists all."
 
 
-def of_run(clients: Clients, run_id: str) -> dict[str, Any]:
+def of_run(clients: Clients, settings: Settings, run_id: str) -> dict[str, Any]:
     """Explain a run by its last execution that was not superseded.
 
     Raises:
@@ -27,7 +29,7 @@ def of_run(clients: Clients, run_id: str) -> dict[str, Any]:
     if not found:
         raise BadData(f"Run '{run_id}' has no receipt in 'gs://{clients.runs.name}'.", LIST_THEM)
     chosen = next((r for r in reversed(found) if r["status"] != "superseded"), found[-1])
-    return _explained(clients, chosen, found)
+    return _explained(clients, settings, chosen, found)
 
 
 def of_date(clients: Clients, settings: Settings, action: str, run_date: date) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def of_date(clients: Clients, settings: Settings, action: str, run_date: date) -
     if newest is None:
         text = f"The {action} of '{settings.model}' for {run_date} has no receipt in 'gs://{clients.runs.name}'."
         raise BadData(text, LIST_THEM)
-    return _explained(clients, newest, receipt.of_run(clients.runs, newest["run_id"]))
+    return _explained(clients, settings, newest, receipt.of_run(clients.runs, newest["run_id"]))
 
 
 def of_row(clients: Clients, settings: Settings, model: ModelSpec, key: str, run_date: date) -> dict[str, Any]:
@@ -64,15 +66,40 @@ def of_row(clients: Clients, settings: Settings, model: ModelSpec, key: str, run
     found = receipt.of_run(clients.runs, row["run_id"])
     maker = next((r for r in found if r.get("predicted_at") == made_at), None)
     if maker is None:
-        text = f"No receipt of run '{row['run_id']}' tells of the rows that were made at {made_at}: the execution ended"
-        raise BadData(f"{text} between its delivery and its receipt.", "Run the date again; the table is complete.")
-    return {"row": {name: str(value) for name, value in row.items()}} | _explained(clients, maker, found)
+        maker = _planned(clients, row, run_date, {r["execution"] for r in found})
+    return {"row": {name: str(value) for name, value in row.items()}} | _explained(clients, settings, maker, found)
 
 
-def _explained(clients: Clients, chosen: dict[str, Any], all_of_run: list[dict[str, Any]]) -> dict[str, Any]:
+def _planned(clients: Clients, row: Mapping[str, Any], run_date: date, known: set[str]) -> dict[str, Any]:
+    """What the plan of a delivery tells of an execution that died after it, before its receipt.
+
+    Raises:
+        BadData: the plan is of another run, too.
+    """
+    plan, _ = objects.read_json(clients.runs, f"{reference.PLANS}{run_date}.json")
+    if plan and plan["run_id"] == row["run_id"] and plan["execution"] not in known:
+        died = "No receipt: the execution died between its delivery and its receipt. This is what its plan says."
+        return plan | {"status": None, "message": died}
+    text = f"Neither a receipt of run '{row['run_id']}' nor the plan of {run_date} tells of the rows made at"
+    raise BadData(f"{text} {row['predicted_at']}.", "Run the date again; the table is complete.")
+
+
+def _airflow(settings: Settings, chosen: dict[str, Any]) -> str | None:
+    """Where Airflow shows the DAG run: its page, or as much as is known; None for a run by hand."""
+    dag_id, run_id = chosen.get("airflow_dag_id"), chosen.get("airflow_run_id")
+    if not dag_id or not run_id:
+        return run_id
+    base = (settings.airflow_url or "").rstrip("/")
+    return f"{base}/dags/{quote(dag_id)}/runs/{quote(run_id, safe='')}"
+
+
+def _explained(
+    clients: Clients, settings: Settings, chosen: dict[str, Any], all_of_run: list[dict[str, Any]]
+) -> dict[str, Any]:
     explained: dict[str, Any] = {"run": chosen}
     explained["executions"] = [{key: r[key] for key in ("execution", "status", "ended_at")} for r in all_of_run]
     explained["log"] = f'labels.run_id="{chosen["run_id"]}"'
+    explained["airflow"] = _airflow(settings, chosen)
     version = chosen["model_version"]
     if version is not None:
         manifest = versions.read(clients.models, version)

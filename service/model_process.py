@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Thread
 from typing import IO, Any
 
+from service import model_environment
 from service.documents import read_json
 from service.errors import BadData, BadUsage, UpstreamFailed
 from service.logs import event
@@ -60,6 +61,7 @@ def run_model(
     source = (run.spec.folder / run.spec.source).resolve()
     module = ["-m", f"{run.spec.package}.main", "--action", action, "--config", str(config)]
     environment = run.settings.for_the_model(run.spec.secrets, run.folder) | {"PYTHONPATH": str(source)}
+    run.facts.environment_fingerprint = model_environment.fingerprint(str(run.settings.model_python))
     hidden = tuple(environment[name] for name in run.spec.secrets)
     code, words = _listen([str(run.settings.model_python), *module], source, environment, hidden)
     if code == 0:

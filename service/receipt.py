@@ -43,6 +43,7 @@ class Facts:
     forced: str | None = None  # why a person overruled the gate
     predicted_at: str | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
+    environment_fingerprint: str | None = None  # see model_environment.py
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,7 @@ class Receipt:
     code_commit: str | None
     image_digest: str | None
     airflow_run_id: str | None
+    airflow_dag_id: str | None = None
     message: str | None
     exit_code: int
     facts: Facts

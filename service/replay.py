@@ -11,7 +11,12 @@ from service.errors import BadData, BadUsage
 from service.logs import event
 from service.run import Run
 
-LATER = "See what changed in the source tables, or ask for the image of that day."
+# What to do about what differs, the first cause first.
+REMEDIES = {
+    "input": "See what changed in the source tables.",
+    "environment": "The model's libraries differ: replay it with those of its requirements.txt of that day.",
+    "output": "The code or chance differs: compare the code with the receipt's commit, and seed every random number.",
+}
 
 
 def replay(run: Run, receipt: dict[str, Any]) -> dict[str, Any]:
@@ -41,6 +46,8 @@ def replay(run: Run, receipt: dict[str, Any]) -> dict[str, Any]:
     words = model_process.run_model(run, data_path=data.path, model_path=model, output_path=output)
     then: dict[str, Any] = {"input": receipt["input_fingerprint"]}
     now: dict[str, Any] = {"input": run.facts.input_fingerprint}
+    if receipt.get("environment_fingerprint"):  # receipts of earlier releases have none
+        then["environment"], now["environment"] = receipt["environment_fingerprint"], run.facts.environment_fingerprint
     with model_process.quoting(words):
         if run.action.name == "application":
             then["output"], now["output"] = receipt["output_fingerprint"], _fingerprint(run, receipt, output)
@@ -66,6 +73,6 @@ def _compared(run_id: str, then: dict[str, Any], now: dict[str, Any]) -> dict[st
     event(f"Run '{run_id}' was replayed.", then=then, now=now)
     if differing:
         told = "; ".join(f"the {name} was '{then[name]}' and is '{now[name]}'" for name in differing)
-        why = LATER if "input" in differing else "The code, a library or chance differs: seed every random number."
+        why = next(remedy for name, remedy in REMEDIES.items() if name in differing)
         raise BadData(f"Run '{run_id}' does not repeat: {told}.", why)
     return {"run_id": run_id, "same": now}

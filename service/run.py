@@ -129,6 +129,7 @@ def _receipt(run: Run, status: Status, *, message: str | None, exit_code: int = 
         code_commit=settings.code_commit,
         image_digest=settings.image_digest,
         airflow_run_id=settings.airflow_run_id,
+        airflow_dag_id=settings.airflow_dag_id,
         message=message or run.facts.message,
         exit_code=exit_code,
         facts=run.facts,

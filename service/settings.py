@@ -53,6 +53,8 @@ class Settings:
     code_commit: str | None
     given_run_id: str | None
     airflow_run_id: str | None
+    airflow_dag_id: str | None
+    airflow_url: str | None  # of its web pages, for links
     execution: str
     attempt: int  # 0 for the first; the platform's retries count up
     by_hand: bool
@@ -148,6 +150,8 @@ def read(environment: Mapping[str, str] | None = None, *, model: str | None, run
         code_commit=env.get("CODE_COMMIT"),
         given_run_id=env.get("RUN_ID") or None,
         airflow_run_id=env.get("AIRFLOW_RUN_ID") or None,
+        airflow_dag_id=env.get("AIRFLOW_DAG_ID") or None,
+        airflow_url=env.get("AIRFLOW_URL") or None,
         execution=_by_hand() if by_hand else env["CLOUD_RUN_EXECUTION"],
         attempt=_attempt(env),
         by_hand=by_hand,

@@ -31,7 +31,7 @@ MEMORY_GIB = {1: (0.5, 4.0), 2: (0.5, 8.0), 4: (2.0, 16.0), 6: (4.0, 24.0), 8: (
 RESERVED_NAME = re.compile(r"runs|.*_runs|.*_latest")  # tables and views that the product makes beside the models'
 # Names that the stack, the service or the platform sets, and that change how Python or a client works.
 RESERVED_ENVIRONMENT = re.compile(
-    r"(CLOUD_RUN|GOOGLE|GCLOUD|K|PYTHON|X_GOOGLE)_.*|.*_ENDPOINT|AIRFLOW_RUN_ID|CODE_COMMIT|DATASET|HOME|IMAGE_DIGEST"
+    r"(CLOUD_RUN|GOOGLE|GCLOUD|K|PYTHON|X_GOOGLE)_.*|.*_ENDPOINT|AIRFLOW_(DAG_ID|RUN_ID|URL)|CODE_COMMIT|DATASET|HOME|IMAGE_DIGEST"
     r"|LOCATION|MODEL|MODELS_BUCKET|MODEL_PYTHON|PATH|PORT|PYTHONPATH|RUNS_BUCKET|RUN_ID"
 )
 

@@ -63,6 +63,7 @@ def _published(run: Run, output: Path, evaluation: dict[str, Any]) -> versions.M
         image_digest=settings.image_digest,
         input_rows=facts.input_rows,
         input_fingerprint=facts.input_fingerprint,
+        environment_fingerprint=facts.environment_fingerprint,
         metrics=facts.metrics,
         evaluation=evaluation,
     )

@@ -59,7 +59,7 @@ def _versions(_: argparse.Namespace, known: Settings) -> None:
 def _explain(args: argparse.Namespace, known: Settings) -> None:
     clients = connect(known)
     if args.run_id:
-        found = explain.of_run(clients, args.run_id)
+        found = explain.of_run(clients, known, args.run_id)
     elif args.run_date is None:
         raise BadUsage("It is not said what to explain.", "Give --run-id, or --run-date with or without --key.")
     elif args.key:

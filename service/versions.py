@@ -39,6 +39,7 @@ class Manifest:
     metrics: dict[str, Any]
     files: dict[str, dict[str, Any]]
     evaluation: dict[str, Any] = field(default_factory=dict)  # see promotion_gate.py
+    environment_fingerprint: str | None = None  # see model_environment.py
 
 
 def new_id(run_date: date, attempt: str) -> str:

@@ -31,7 +31,7 @@ JOB_GRANT = "gcp:cloudrunv2/jobIamMember:JobIamMember"
 WAIT_SECONDS = 180
 SERVICE = '''
 """Does as its first argument says, and writes a receipt as the environment says."""
-import json, os, sys, time, urllib.request
+import datetime, json, os, sys, time, urllib.request
 
 def call(url, data=None, **headers):
     request = urllib.request.Request(url, data=data, headers=headers)
@@ -43,7 +43,8 @@ if verb == "sleep":
     time.sleep(600)
 run_id, execution, action = os.environ["RUN_ID"], os.environ["CLOUD_RUN_EXECUTION"], os.environ["ACTION"]
 receipt = {"status": "failed" if verb == "fail" else "succeeded", "run_id": run_id, "execution": execution,
-           "run_date": date, "model_version": "v-1", "airflow_run_id": os.environ["AIRFLOW_RUN_ID"]}
+           "run_date": date, "model_version": "v-1", "airflow_run_id": os.environ["AIRFLOW_RUN_ID"],
+           "partition": date.replace("-", ""), "ended_at": datetime.datetime.now(datetime.UTC).isoformat()}
 receipt.update(json.loads(os.environ["RECEIPT"]))
 metadata = f"http://{os.environ['GCE_METADATA_HOST']}/computeMetadata/v1/instance/service-accounts/default/token"
 token = call(metadata, **{"Metadata-Flavor": "Google"})["access_token"]
@@ -160,6 +161,20 @@ class Lab:
         found = until(lambda: (e := self.executions.get_execution(name=name)).completion_time and e)
         assert isinstance(found, run_v2.Execution)
         return found
+
+    def table(self, *rows: str) -> str:
+        """A table of predictions with one row for each of some run dates, that Airflow may look at."""
+        dataset = bigquery.Dataset(f"{PROJECT}.sea")
+        dataset.location = LOCATION
+        self.bigquery.create_dataset(dataset)
+        table = bigquery.Table(f"{PROJECT}.sea.{MODEL}", schema=[bigquery.SchemaField("run_date", "DATE")])
+        table.time_partitioning = bigquery.TimePartitioning(field="run_date")
+        self.bigquery.create_table(table)
+        where = {"project": PROJECT, "datasetId": "sea", "tableId": MODEL}
+        self.grant(TABLE_GRANT, "roles/bigquery.metadataViewer", "tide-airflow", **where)
+        config = bigquery.LoadJobConfig(schema=table.schema)
+        self.bigquery.load_table_from_json([{"run_date": day} for day in rows], table, job_config=config).result()
+        return f"{PROJECT}.sea.{MODEL}"
 
 
 def email(name: str) -> str:

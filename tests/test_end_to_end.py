@@ -135,3 +135,18 @@ def test_the_tracked_stack_file_is_as_it_was(demo: Demo) -> None:
     command = ["git", "status", "--porcelain", "--", "Pulumi.local.yaml", "Pulumi.yaml"]
     changed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert changed == "", "a rehearsal must not write to tracked files"
+
+
+@pytest.mark.soak
+def test_a_backfill_of_thirty_days_verifies_each_and_promotes_nothing(demo: Demo) -> None:
+    bucket = demo.storage.bucket("local-project-local-customer-value-models")
+    before = bucket.get_blob("live.json").generation
+    command = [sys.executable, "-m", "tools.backfill", "--folder", demo.env["LOCAL_CLOUD_FOLDER"]]
+    days = ["--model", "customer_value", "--from", "1997-10-03", "--to", "1997-11-01"]
+    done = subprocess.run([*command, *days], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(f"verified  4 tasks, {CUSTOMERS_BEFORE_OCTOBER} rows") == 30
+    assert "30 days verified; what is live is as it was" in done.stdout
+    assert len(demo.rows("1997-11-01")) == CUSTOMERS_BEFORE_OCTOBER, "the last day is included"
+    assert demo.rows("1997-11-02") == []
+    assert bucket.get_blob("live.json").generation == before

@@ -5,17 +5,17 @@ import multiprocessing
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import prediction_tasks
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from google.cloud import bigquery
 from prediction_tasks import Run
 
 from tests.conftest import RunningCloud, serve
-from tests.orchestrated import MODEL, PROJECT, RUNS_BUCKET, TABLE_GRANT, Lab
+from tests.orchestrated import MODEL, PROJECT, RUNS_BUCKET, Lab
 
 DATE = "2011-03-01"
 Task = Callable[..., Any]
@@ -109,6 +109,15 @@ def test_a_second_start_takes_the_execution_that_has_succeeded_and_repeats_one_t
         first = task(prediction_tasks.start, job, lab.digest, [verb], run)
         lab.ended(first)
         assert (task(prediction_tasks.start, job, lab.digest, [verb], run) == first) is same, verb
+
+
+def test_a_dag_run_that_begins_anew_repeats_what_succeeded_before(lab: Lab, task: Task) -> None:
+    job, run = lab.job(), new_run()
+    first = task(prediction_tasks.start, job, lab.digest, ["train"], run)
+    created = lab.ended(first).create_time
+    for began, same in ((created, True), (created + timedelta(seconds=1), False)):
+        again = task(prediction_tasks.start, job, lab.digest, ["train"], replace(run, began=began))
+        assert (again == first) is same, "cleared or backfilled, it has the same id and another beginning"
 
 
 def test_a_job_with_another_image_is_not_started(lab: Lab, task: Task) -> None:
@@ -214,18 +223,10 @@ def test_a_run_without_a_receipt_is_not_verified(lab: Lab, task: Task) -> None:
 
 @pytest.fixture(scope="module")
 def table(lab: Lab) -> str:
-    """A partitioned table with three rows for the run date and one for the day after."""
-    lab.bigquery.create_dataset(bigquery.Dataset(f"{PROJECT}.sea"))
-    table = bigquery.Table(f"{PROJECT}.sea.{MODEL}", schema=[bigquery.SchemaField("run_date", "DATE")])
-    table.time_partitioning = bigquery.TimePartitioning(field="run_date")
-    lab.bigquery.create_table(table)
-    where = {"project": PROJECT, "datasetId": "sea", "tableId": MODEL}
-    lab.grant(TABLE_GRANT, "roles/bigquery.metadataViewer", "tide-airflow", **where)
-    rows = [{"run_date": DATE}] * 3 + [{"run_date": "2011-03-02"}]
-    lab.bigquery.load_table_from_json(rows, table, job_config=bigquery.LoadJobConfig(schema=table.schema)).result()
+    """Three predictions for the run date and one for the day after."""
     plan = json.dumps({"load_job": "load-2", "run_id": "the-last"})
     lab.storage.bucket(RUNS_BUCKET).blob(f"plans/{DATE}.json").upload_from_string(plan)
-    return f"{PROJECT}.sea.{MODEL}"
+    return lab.table(*[DATE] * 3, "2011-03-02")
 
 
 def test_an_application_is_verified_by_the_rows_of_its_partition(lab: Lab, task: Task, table: str) -> None:

@@ -4,18 +4,26 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import psutil
 import pytest
+from google.cloud import run_v2
 
 from local import airflow_settings, processes
 from local.__main__ import main
 from local.airflow import Airflow, AirflowFailed
 from local.airflow_client import AirflowClient
+from service import promotions, settings
+from service.clients import Clients
+from service.errors import BadData, BadUsage
 from tests.airflow_failures import AIRFLOW_FAILURES, AirflowFailure, Fate, begun
 from tests.conftest import RunningCloud, serve
-from tests.orchestrated import DAGS_BUCKET, PROJECT, Lab, until
+from tests.orchestrated import DAGS_BUCKET, LOCATION, MODEL, PROJECT, RUNS_BUCKET, Lab, until
+from tools.backfill import Backfill, perform
 
 HEALTHY_SECONDS = 240
 DATE = "2011-03-01"
@@ -134,6 +142,67 @@ def test_a_dag_of_another_release_than_its_job_starts_nothing(harbour: Harbour) 
     assert len(harbour.lab.executions_of(harbour.jobs["train"])) == before
 
 
+@pytest.fixture(scope="module")
+def past(harbour: Harbour) -> Backfill:
+    """Days of which the first two have as many predictions as their receipts say, and the third has not."""
+    lab = harbour.lab
+    table = lab.table(*["2011-03-02", "2011-03-03"] * 2, "2011-03-04")
+    job = lab.job("application", rows=2, table=table)
+    schedule = {"cron": "30 23 * * *", "timezone": "Asia/Kolkata"}
+    dag = lab.dag("tide_past", "apply", job, action="application", table=table, schedule=schedule)
+    lab.upload_dags(dag)
+    until(lambda: "tide_past" in harbour.client.dag_ids())
+    models = lab.storage.create_bucket("tide-tables-models", location=LOCATION)
+    promotions.promote(models, "v-1", effective_date=date(2011, 3, 2), who="ebb", why="training")
+    env = {"GOOGLE_CLOUD_PROJECT": PROJECT, "LOCATION": LOCATION, "DATASET": "sea", "MODEL": MODEL}
+    env |= {"MODELS_BUCKET": models.name, "RUNS_BUCKET": RUNS_BUCKET}
+    runs = lab.storage.bucket(RUNS_BUCKET)
+    return Backfill(
+        airflow=harbour.client,
+        dag_id="tide_past",
+        clients=Clients(storage=lab.storage, bigquery=lab.bigquery, models=models, runs=runs),
+        settings=settings.read(env, model=None, runs_model=False),
+        zone=ZoneInfo("Asia/Kolkata"),
+        first=date(2011, 3, 2),
+        last=date(2011, 3, 3),
+    )
+
+
+@pytest.mark.airflow
+def test_a_backfill_that_cannot_be_right_is_refused_with_the_way_out(past: Backfill) -> None:
+    with pytest.raises(BadUsage, match="the first one is from 2011-03-02"):
+        perform(replace(past, first=date(2011, 3, 1)), print)
+    with pytest.raises(BadUsage, match="is after TO"):
+        perform(replace(past, first=date(2011, 3, 4)), print)
+    with pytest.raises(BadUsage, match="'tide_past' is paused"):
+        perform(past, print)
+    assert past.airflow.runs("tide_past") == []
+
+
+@pytest.mark.airflow
+def test_a_backfill_verifies_each_day_repeats_what_ran_before_and_names_the_day_that_is_wrong(
+    harbour: Harbour, past: Backfill
+) -> None:
+    before = promotions.history(past.clients.models)
+    harbour.client.unpause("tide_past")
+    told: list[str] = []
+    assert perform(past, told.append) == 2
+    assert [line.split()[0] for line in told if "  verified  4 tasks, 2 rows" in line] == ["2011-03-02", "2011-03-03"]
+    with pytest.raises(
+        BadData, match=r"1 of 2 days are not done:\n2011-03-04: DAG run '.*' ended failed .*check failed"
+    ):
+        perform(replace(past, first=date(2011, 3, 3), last=date(2011, 3, 4)), told.append)
+    dates = [execution_date(e) for e in harbour.lab.executions_of(dag_job(harbour))]
+    # After a backfill Airflow also makes the run that was due last, which is of another year.
+    assert sorted(day for day in dates if day.startswith("2011")) == [
+        "2011-03-02",
+        "2011-03-03",
+        "2011-03-03",
+        "2011-03-04",
+    ], "a repeated day is a new execution"
+    assert promotions.history(past.clients.models) == before
+
+
 @pytest.mark.airflow
 @pytest.mark.parametrize("failure", AIRFLOW_FAILURES, ids=str)
 def test_no_failure_ends_green_in_airflow(harbour: Harbour, failures: dict[str, Fate], failure: AirflowFailure) -> None:
@@ -232,6 +301,16 @@ def test_keys_are_kept_from_start_to_start_and_are_private(tmp_path: Path) -> No
     first, second = environment(tmp_path, {}), environment(tmp_path, {})
     assert first["AIRFLOW__API_AUTH__JWT_SECRET"] == second["AIRFLOW__API_AUTH__JWT_SECRET"]
     assert (tmp_path / "airflow" / "keys.json").stat().st_mode & 0o077 == 0
+
+
+def dag_job(harbour: Harbour) -> str:
+    """The job of the DAG for past days."""
+    blob = harbour.lab.storage.bucket(DAGS_BUCKET).blob("dags/tide_past.dag.json")
+    return str(json.loads(blob.download_as_bytes())["job"])
+
+
+def execution_date(execution: run_v2.Execution) -> str:
+    return str(execution.template.containers[0].args[-1])
 
 
 def environment(cloud: Path, identity: dict[str, str]) -> dict[str, str]:

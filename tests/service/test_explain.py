@@ -1,7 +1,9 @@
 """From a row back to what made it, and the same run once more."""
 
 import json
-from datetime import date
+import shutil
+import venv
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,30 @@ def test_a_row_leads_to_its_run_version_commit_and_gate_report(applied: Deployme
     assert told["run"]["gate"]["rows"] == 10
     for question in (ON, ("--run-id", application["run_id"])):
         assert json.loads(applied.main("explain", *question).out)["run"] == application
+
+
+def test_the_page_of_the_dag_run_is_named(deployment: Deployment) -> None:
+    by_airflow = {"AIRFLOW_RUN_ID": "manual__2024-05-01T07:00:00+00:00", "AIRFLOW_DAG_ID": "dev_yields_training"}
+    assert deployment.main("train", *ON, **by_airflow).code == 0
+    ended = deployment.main("explain", *ON, "--action", "training", AIRFLOW_URL="https://flows.example/")
+    page = "https://flows.example/dags/dev_yields_training/runs/manual__2024-05-01T07%3A00%3A00%2B00%3A00"
+    assert json.loads(ended.out)["airflow"] == page
+
+
+def test_a_row_whose_execution_died_before_its_receipt_is_explained_by_its_plan(applied: Deployment) -> None:
+    receipt = applied.receipts()[-1]
+    # As a kill between the delivery and the receipt leaves it.
+    name = f"receipts/application/{receipt['run_id']}/{receipt['execution']}.json"
+    applied.clients.runs.blob(name).delete()
+    told = json.loads(applied.main("explain", *ON, "--key", "003").out)
+    assert told["run"]["execution"] == receipt["execution"]
+    assert (told["run"]["rows"], told["run"]["fingerprint"]) == (10, receipt["output_fingerprint"])
+    assert "died between its delivery and its receipt" in told["run"]["message"]
+    assert told["version"]["version"] == receipt["model_version"]
+    # Nor is the plan of another run taken for this one's.
+    applied.clients.runs.blob(f"plans/{DAY}.json").delete()
+    ended = applied.main("explain", *ON, "--key", "003")
+    assert (ended.code, f"nor the plan of {DAY}" in ended.said) == (3, True)
 
 
 def test_what_is_not_there_cannot_be_explained(applied: Deployment) -> None:
@@ -68,3 +94,50 @@ def test_a_replay_sees_a_changed_row_and_a_changed_line_of_code(applied: Deploym
     applied.clients.bigquery.query_and_wait(f"UPDATE `{source}` SET amount = 9.5 WHERE {applied.key} = '003'")
     ended = applied.main("replay", "--run-id", run_id, **IMAGE)
     assert (ended.code, "does not repeat: the input was" in ended.said) == (3, True)
+
+
+def library(python: Path, version: str) -> None:
+    """Install a library of one line into an environment, as an installer leaves it."""
+    (site,) = python.parent.parent.glob("lib/python*/site-packages")
+    for old in site.glob("pebble-*"):
+        shutil.rmtree(old)
+    (site / "pebble.py").write_text(f"VERSION = '{version}'\n")
+    info = site / f"pebble-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: pebble\nVersion: {version}\n")
+    (info / "RECORD").write_text("pebble.py,,\n")
+
+
+def test_a_replay_sees_a_changed_library_though_the_result_is_the_same(deployment: Deployment, tmp_path: Path) -> None:
+    venv.create(tmp_path / "own", with_pip=False, symlinks=True)
+    python = tmp_path / "own" / "bin" / "python"
+    library(python, "1.0")
+    own = IMAGE | {"MODEL_PYTHON": str(python)}
+    for verb in ("train", "apply"):
+        assert deployment.main(verb, *ON, **own).code == 0
+    training, application = deployment.receipts()
+    assert training["environment_fingerprint"] == application["environment_fingerprint"]
+    manifest = json.loads(deployment.main("explain", *ON, "--action", "training").out)["version"]
+    assert manifest["environment_fingerprint"] == training["environment_fingerprint"]
+    assert deployment.main("replay", "--run-id", application["run_id"], **own).code == 0
+    library(python, "1.1")
+    for receipt in (training, application):
+        ended = deployment.main("replay", "--run-id", receipt["run_id"], **own)
+        assert ended.code == 3
+        assert "does not repeat: the environment was 'sha256:" in ended.said
+        assert "the output was" not in ended.said
+        assert "The model's libraries differ" in ended.said
+
+
+@pytest.mark.soak
+def test_twenty_past_runs_replay_identically(deployment: Deployment) -> None:
+    for number in range(10):
+        day = ("--run-date", str(DAY + timedelta(days=number)))
+        for verb in ("train", "apply"):
+            ended = deployment.main(verb, *day, **IMAGE)
+            assert ended.code == 0, ended.said
+    receipts = deployment.receipts()
+    assert len(receipts) == 20
+    for receipt in receipts:
+        ended = deployment.main("replay", "--run-id", receipt["run_id"], **IMAGE)
+        assert ended.code == 0, ended.said
