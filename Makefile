@@ -13,6 +13,12 @@ setup:  ## virtual environments and the Pulumi CLI (first time: up to 15 minutes
 demo: setup  ## the whole deployment on this machine, to predictions in the warehouse [KEEP=1 leaves it running]
 	@.venv/bin/python -m local.demo $(if $(KEEP),--keep)
 
+model: setup  ## the folder of a new model that keeps the contract: NAME=churn
+	@.venv/bin/python -m tools.new_model --name "$(NAME)"
+
+check-model: setup  ## hold a model against the contract on its sample rows, in seconds: NAME=churn
+	@.venv/bin/python -m tools.check_model --name "$(NAME)"
+
 backfill: setup  ## apply a model to past days through Airflow, and verify each: MODEL= FROM= TO= [STACK=local]
 	@.venv/bin/python -m tools.backfill --stack $(STACK) --model "$(MODEL)" --from "$(FROM)" --to "$(TO)"
 
@@ -61,4 +67,4 @@ lock: setup  ## write the locks anew from pyproject.toml and each model's requir
 clean:  ## remove what rehearsals left: state, logs, caches of the tools (not .venv)
 	@rm -rf .local .build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo backfill stop test soak lint unit bootstrap preview recover down golden verify-cloud example-data bench lock clean
+.PHONY: help setup demo model check-model backfill stop test soak lint unit bootstrap preview recover down golden verify-cloud example-data bench lock clean

@@ -9,8 +9,8 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from datetime import time as clock_time
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -40,6 +40,7 @@ class Backfill:
     zone: ZoneInfo
     first: date
     last: date
+    at_once: int | None = None  # days of one backfill of Airflow's; None for all
 
     def span(self) -> tuple[datetime, datetime]:
         """From the first moment of the first day to the last one of the last day.
@@ -69,20 +70,31 @@ def perform(backfill: Backfill, say: Say) -> int:
         BadData: some days are not as they should be; the text names each.
     """
     due = _due(backfill)
-    started = backfill.airflow.backfill(backfill.dag_id, *backfill.span())
-    say(f"backfill {started['id']} of {backfill.dag_id}: {len(due)} days, {due[0]} to {due[-1]}")
-    runs = _followed(backfill, len(due), datetime.fromisoformat(started["created_at"]), say)
-    backfill.airflow.close_backfill(started["id"])
-    found = [backfill.day(run["logical_date"]) for run in runs]
-    faults = [f"{day} has no DAG run" for day in due if day not in found]
-    for day, run in zip(found, runs, strict=True):
-        fault, told = _verified(backfill, day, run, started["created_at"])
-        say(told)
-        faults += [f"{day}: {fault}"] if fault else []
+    say(f"{backfill.dag_id}: {len(due)} days, {due[0]} to {due[-1]}")
+    at_once, faults = backfill.at_once or len(due), list[str]()
+    for at in range(0, len(due), at_once):
+        days = due[at : at + at_once]
+        piece = replace(backfill, first=days[0], last=days[-1])
+        faults += _done(piece, days, say)
+        say(f"{at + len(days)} of {len(due)} days, {len(faults)} of them not done")
     if faults:
         text = f"{len(faults)} of {len(due)} days are not done:\n" + "\n".join(faults)
         raise BadData(text, "Mend what each says, then run the same command for those days.")
     return len(due)
+
+
+def _done(backfill: Backfill, due: list[date], say: Say) -> list[str]:
+    """Run one backfill of Airflow's to its end; what is wrong with its days."""
+    started = backfill.airflow.backfill(backfill.dag_id, *backfill.span())
+    runs = _followed(backfill, len(due), say)
+    backfill.airflow.close_backfill(started["id"])
+    found = [backfill.day(run["logical_date"]) for run in runs]
+    faults = [f"{day} has no DAG run" for day in due if day not in found]
+    for day, run in zip(found, runs, strict=True):
+        fault, told = _verified(backfill, day, run, datetime.fromisoformat(started["created_at"]))
+        say(told)
+        faults += [f"{day}: {fault}"] if fault else []
+    return faults
 
 
 def _due(backfill: Backfill) -> list[date]:
@@ -115,7 +127,7 @@ def _due(backfill: Backfill) -> list[date]:
     return due
 
 
-def _followed(backfill: Backfill, due: int, began: datetime, say: Say) -> list[dict[str, Any]]:
+def _followed(backfill: Backfill, due: int, say: Say) -> list[dict[str, Any]]:
     """The DAG runs of all days, when each has ended."""
     told: set[str] = set()
     while True:
@@ -124,7 +136,7 @@ def _followed(backfill: Backfill, due: int, began: datetime, say: Say) -> list[d
         for run in ended:
             if run["dag_run_id"] not in told:
                 told.add(run["dag_run_id"])
-                say(f"  {len(told)}/{due}  {backfill.day(run['logical_date'])}  DAG run {run['state']}, {_age(began)}")
+                say(f"{backfill.day(run['logical_date'])}  DAG run {run['state']}")
         if len(ended) == len(runs) >= due:
             return runs
         if backfill.airflow.dag(backfill.dag_id)["is_paused"]:
@@ -133,11 +145,7 @@ def _followed(backfill: Backfill, due: int, began: datetime, say: Say) -> list[d
         time.sleep(POLL_SECONDS)
 
 
-def _age(began: datetime) -> str:
-    return f"{(datetime.now(UTC) - began).total_seconds():.0f} s after the start"
-
-
-def _verified(backfill: Backfill, day: date, run: dict[str, Any], since: str) -> tuple[str | None, str]:
+def _verified(backfill: Backfill, day: date, run: dict[str, Any], since: datetime) -> tuple[str | None, str]:
     """What is wrong with a day, and a line about it."""
     tasks = backfill.airflow.tasks(backfill.dag_id, run["dag_run_id"])
     states = {task["task_id"]: task["state"] for task in tasks}
@@ -149,15 +157,11 @@ def _verified(backfill: Backfill, day: date, run: dict[str, Any], since: str) ->
         receipt = check.check(backfill.clients, backfill.settings, "application", day)
     except BadData as error:
         return str(error), f"{day}  failed"
-    if receipt["airflow_run_id"] != run["dag_run_id"] or datetime.fromisoformat(receipt["ended_at"]) < _time(since):
+    if receipt["airflow_run_id"] != run["dag_run_id"] or datetime.fromisoformat(receipt["ended_at"]) < since:
         text = f"the newest receipt, of run '{receipt['run_id']}', is not of this backfill"
         return text, f"{day}  failed"
     shown = f"{len(states)} tasks, {receipt['rows']} rows, version {receipt['model_version']}"
     return None, f"{day}  verified  {shown}  {receipt['run_id']}"
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def main(arguments: Iterable[str] | None = None) -> int:
@@ -174,7 +178,9 @@ def main(arguments: Iterable[str] | None = None) -> int:
     given = parser.parse_args(None if arguments is None else list(arguments))
     try:
         found = deployment.find(given.stack, given.model, given.folder)
-        backfill = Backfill(**found.parts("application"), first=given.first, last=given.last)
+        # Airflow on SQLite may find its database locked while it plans many days, and its scheduler may die of that.
+        at_once = 1 if given.stack == deployment.LOCAL else None
+        backfill = Backfill(**found.parts("application"), first=given.first, last=given.last, at_once=at_once)
         done = perform(backfill, lambda line: print(line, flush=True))
     except (AirflowRefused, httpx.HTTPError) as error:
         return _refused(UpstreamFailed(f"Airflow: {error}", "See that it runs, and that you may use its API."))

@@ -1,0 +1,109 @@
+"""A new model keeps the contract at once, and whoever breaks it is told how in words about their own files."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service import spec
+from service.errors import BadUsage, ServiceError
+from tests.conftest import ROOT
+from tools import check_model, new_model
+
+
+@pytest.fixture(params=["churn"])
+def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    return new_model.make(request.param, tmp_path)
+
+
+def replaced(file: str, old: str, new: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        path = folder / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    return change
+
+
+def removed(file: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / file).unlink()
+
+
+MAIN = "source/churn/main.py"
+HEADER = 'rows.writerow(["customer_id", "probability"])'
+VALUES = '[row["customer_id"], shares.get(row["group"], 0.5)] for row in read(config)'
+MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "missing main.py": (removed(MAIN), r"There is no file '.*/churn/main.py'"),
+    "missing schema": (removed("schema.json"), r"model.yaml, output.schema: There is no file '.*schema.json'"),
+    "missing sample": (removed("samples/training.csv"), r"There is no file '.*samples/training.csv'"),
+    "unknown key": (replaced("model.yaml", "owner:", "owned_by:"), r"Unknown key 'owned_by'. Did you mean 'owner'"),
+    "wrong column": (replaced(MAIN, HEADER, HEADER.replace("probability", "score")), "'score', not in schema.json"),
+    "key lost": (replaced(MAIN, VALUES, VALUES + ' if row["customer_id"] != "021"'), "not predicted.*'021'"),
+    "key twice": (replaced(MAIN, VALUES, VALUES.replace("read(config)", "read(config) * 2")), "more than once|twice"),
+    "wrong type": (replaced(MAIN, 'shares.get(row["group"], 0.5)]', '"high"]'), "'probability'.*FLOAT64"),
+    "out of bounds": (replaced(MAIN, 'shares.get(row["group"], 0.5)]', "7]"), "'probability'.*more than 1"),
+    "unseeded application": (
+        replaced(MAIN, 'shares.get(row["group"], 0.5)]', "__import__('random').random()]"),
+        "other predictions each time for the same rows. Seed every",
+    ),
+    "unseeded training": (
+        replaced(MAIN, "/ (len(outcomes) + 2)", "/ (len(outcomes) + 2 + __import__('random').random())"),
+        "learns something else each time",
+    ),
+    "platform package": (
+        replaced(MAIN, "import json", "import json\nfrom google.cloud import storage"),
+        r"main.py, line 13: It imports 'google.cloud', which belongs to the platform. Read data_path",
+    ),
+    "not Python": (replaced(MAIN, "def train(", "def train(("), r"main.py, line \d+: This is not Python"),
+    "crash": (replaced(MAIN, '"shares.json").write_text', '"no/shares.json").write_text'), "No such file"),
+    "nothing learnt": (replaced(MAIN, '{"training": train', '{"training": read'), "left no file in its output_path"),
+    "nothing predicted": (replaced(MAIN, '"application": apply', '"application": read'), "left no predictions"),
+}
+
+
+def test_a_new_model_keeps_the_contract_and_passes_its_own_tests(folder: Path) -> None:
+    assert "'churn' keeps the contract: 30 predictions, the same each time" in check_model.check(folder)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", str(folder / "tests")]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "NAME" not in "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_each_mistake_is_told_with_its_place(folder: Path, mistake: str) -> None:
+    change, expected = MISTAKES[mistake]
+    change(folder)
+    with pytest.raises(ServiceError, match=expected):
+        check_model.check(folder)
+
+
+def test_a_model_that_reads_a_table_needs_sample_rows(folder: Path) -> None:
+    (folder / "training.sql").write_text("SELECT 1")
+    replaced("model.yaml", "{file: samples/training.csv}", "{sql: training.sql}\n  reads: [shop.customers]")(folder)
+    assert "keeps the contract" in check_model.check(folder)
+    (folder / "samples" / "training.csv").unlink()
+    with pytest.raises(BadUsage, match=r"no sample rows '.*samples/training.csv' to try the training on"):
+        check_model.check(folder)
+
+
+@pytest.mark.parametrize("name", ["Churn", "runs", "all_latest", "x" * 21, "../churn", ""])
+def test_a_name_that_does_not_do_makes_nothing(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadUsage):
+        new_model.make(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_is_there_is_not_overwritten(folder: Path) -> None:
+    with pytest.raises(BadUsage, match="exists already"):
+        new_model.make(folder.name, folder.parent)
+
+
+def test_the_commands_end_with_a_reason_and_no_traceback() -> None:
+    for tool, name in (("new_model", "runs"), ("check_model", "absent")):
+        command = [sys.executable, "-m", f"tools.{tool}", "--name", name]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr.startswith("error: ")) == (2, "", True), done.stderr
+    assert not (spec.MODELS / "runs").exists()
