@@ -20,7 +20,9 @@ from service.errors import BadData, BadUsage, UpstreamFailed
 from service.logs import event
 from service.placeholders import expanded
 from service.run import Run
+from service.spec import ModelSpec
 
+ADAPTER = Path(__file__).with_name("model_adapter.py")
 METRICS = "metrics.json"
 LINE_CHARACTERS = 16_384  # a log entry may hold 256 KiB; a model may print without line breaks
 LAST_LINES = 20
@@ -57,13 +59,13 @@ def run_model(
     action = action or run.action.name
     own = read_json(run.spec.folder / (config_file or run.action.config))
     given = paths | {"run_date": str(run.run_date)}
-    config.write_text(json.dumps(expanded(own, given) | paths, indent=1))
+    config.write_text(json.dumps(expanded(own, given) | paths | _for_adapter(run.spec), indent=1))
     source = (run.spec.folder / run.spec.source).resolve()
-    module = ["-m", f"{run.spec.package}.main", "--action", action, "--config", str(config)]
+    command = [str(run.settings.model_python), *_program(run.spec), "--action", action, "--config", str(config)]
     environment = run.settings.for_the_model(run.spec.secrets, run.folder) | {"PYTHONPATH": str(source)}
     run.facts.environment_fingerprint = model_environment.fingerprint(str(run.settings.model_python))
     hidden = tuple(environment[name] for name in run.spec.secrets)
-    code, words = _listen([str(run.settings.model_python), *module], source, environment, hidden)
+    code, words = _listen(command, source, environment, hidden)
     if code == 0:
         return words
     what = f"The model '{run.spec.name}' ended its {action} for {run.run_date} with"
@@ -72,6 +74,19 @@ def run_model(
         text = f"{what} signal {signal.Signals(-code).name}. {said}"
         raise UpstreamFailed(text, "If that was for want of memory, raise resources.memory_gib in model.yaml.")
     raise BadData(f"{what} exit code {code}. {said}", "Correct the model or its data.")
+
+
+def _program(model: ModelSpec) -> list[str]:
+    if ":" in model.package:
+        return ["-P", str(ADAPTER), model.package]  # -P: our folder must not be on its path
+    return ["-m", f"{model.package}.main"]
+
+
+def _for_adapter(model: ModelSpec) -> dict[str, str]:
+    if ":" not in model.package:
+        return {}
+    (column,) = (column.name for column in model.columns if column.name != model.entity_key)
+    return {"key": model.entity_key, "column": column}
 
 
 @contextmanager

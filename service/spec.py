@@ -6,7 +6,7 @@ columns of schema.json (`columns.py`). Imports the standard library, PyYAML, jso
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,7 +83,7 @@ class ModelSpec:
     """One model: a folder with a checked model.yaml, whose files exist."""
 
     name: str
-    package: str
+    package: str  # or module:Class, see model_adapter.py
     source: str = "source"
     entity_key: str
     owner: str
@@ -109,7 +109,7 @@ def load(folder: Path) -> ModelSpec:
     raise_all(schema_faults(document, schema, path))
     raise_all([*_name_faults(document, path), *_file_faults(document, path), *_action_faults(document, path)])
     columns = read_columns(folder / document["output"]["schema"], document["entity_key"])
-    raise_all(list(gate_faults(document, columns, path)))
+    raise_all([*_adapter_faults(document, columns, path), *gate_faults(document, columns, path)])
     configs = [document[action]["config"] for action in (*ACTIONS, "evaluation") if action in document]
     for config in configs:
         read_json(folder / config)
@@ -186,10 +186,11 @@ def _file_faults(document: dict[str, Any], path: Path) -> Iterator[BadUsage]:
         return
     main = f"{source}/{document['package'].replace('.', '/')}/main.py"
     named: list[tuple[tuple[str, ...], str]] = [
-        (("package",), main),
         ((), "requirements.txt"),
         (("output", "schema"), document["output"]["schema"]),
     ]
+    if ":" not in document["package"]:  # a class may be one of an installed package
+        named.insert(0, (("package",), main))
     for action in ACTIONS:
         entry = document[action]
         named += [((action, "input", key), entry["input"][key]) for key in ("sql", "file") if key in entry["input"]]
@@ -201,6 +202,18 @@ def _file_faults(document: dict[str, Any], path: Path) -> Iterator[BadUsage]:
             yield BadUsage(
                 f"There is no file '{path.parent / file}'.", "Add it, or correct its name.", where=located(path, place)
             )
+
+
+def _adapter_faults(document: dict[str, Any], columns: Sequence[Column], path: Path) -> Iterator[BadUsage]:
+    """A class predicts one column, and nothing about itself."""
+    if ":" not in document["package"]:
+        return
+    if len(columns) != 2:
+        text = f"A class predicts one column beside the key, but schema.json has {len(columns)} columns in all."
+        yield BadUsage(text, "Remove the others, or write a main.py.", where=located(path, ("package",)))
+    if "evaluation" in document:
+        text = "A class does not offer '--action evaluation'."
+        yield BadUsage(text, "Remove evaluation, or write a main.py.", where=located(path, ("evaluation",)))
 
 
 def _action_faults(document: dict[str, Any], path: Path) -> Iterator[BadUsage]:

@@ -21,7 +21,9 @@ def main() -> int:
     groups = [f"--group={name}" for name in GROUPS]
     run(*upgrade, "pyproject.toml", *groups, "--output-file=requirements.txt")
     run("pyproject.toml", "--constraints=requirements.txt", "--output-file=container/requirements.txt")
-    for source in sorted(ROOT.glob("service/models/*/requirements.in")):
+    for source in sorted(
+        (*ROOT.glob("service/models/*/requirements.in"), *ROOT.glob("tests/models/*/requirements.in"))
+    ):
         run(*upgrade, str(source.relative_to(ROOT)), f"--output-file={source.with_suffix('.txt').relative_to(ROOT)}")
     return 0
 
