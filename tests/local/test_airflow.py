@@ -147,7 +147,7 @@ def past(harbour: Harbour) -> Backfill:
     """Days of which the first two have as many predictions as their receipts say, and the third has not."""
     lab = harbour.lab
     table = lab.table(*["2011-03-02", "2011-03-03"] * 2, "2011-03-04")
-    job = lab.job("application", rows=2, table=table)
+    job = harbour.jobs["past"] = lab.job("application", rows=2, table=table)
     schedule = {"cron": "30 23 * * *", "timezone": "Asia/Kolkata"}
     dag = lab.dag("tide_past", "apply", job, action="application", table=table, schedule=schedule)
     lab.upload_dags(dag)
@@ -192,7 +192,7 @@ def test_a_backfill_verifies_each_day_repeats_what_ran_before_and_names_the_day_
         BadData, match=r"1 of 2 days are not done:\n2011-03-04: DAG run '.*' ended failed .*check failed"
     ):
         perform(replace(past, first=date(2011, 3, 3), last=date(2011, 3, 4)), told.append)
-    dates = [execution_date(e) for e in harbour.lab.executions_of(dag_job(harbour))]
+    dates = [execution_date(e) for e in harbour.lab.executions_of(harbour.jobs["past"])]
     # After a backfill Airflow also makes the run that was due last, which is of another year.
     assert sorted(day for day in dates if day.startswith("2011")) == [
         "2011-03-02",
@@ -301,12 +301,6 @@ def test_keys_are_kept_from_start_to_start_and_are_private(tmp_path: Path) -> No
     first, second = environment(tmp_path, {}), environment(tmp_path, {})
     assert first["AIRFLOW__API_AUTH__JWT_SECRET"] == second["AIRFLOW__API_AUTH__JWT_SECRET"]
     assert (tmp_path / "airflow" / "keys.json").stat().st_mode & 0o077 == 0
-
-
-def dag_job(harbour: Harbour) -> str:
-    """The job of the DAG for past days."""
-    blob = harbour.lab.storage.bucket(DAGS_BUCKET).blob("dags/tide_past.dag.json")
-    return str(json.loads(blob.download_as_bytes())["job"])
 
 
 def execution_date(execution: run_v2.Execution) -> str:
