@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from google.cloud import bigquery
 
-from service import objects, promotions, receipt, reference, versions
+from service import objects, promotions, receipt, versions
 from service.clients import Clients
 from service.errors import BadData
 from service.settings import Settings
@@ -76,7 +76,7 @@ def _planned(clients: Clients, row: Mapping[str, Any], run_date: date, known: se
     Raises:
         BadData: the plan is of another run, too.
     """
-    plan, _ = objects.read_json(clients.runs, f"{reference.PLANS}{run_date}.json")
+    plan, _ = objects.read_json(clients.runs, receipt.plan_name(run_date))
     if plan and plan["run_id"] == row["run_id"] and plan["execution"] not in known:
         died = "No receipt: the execution died between its delivery and its receipt. This is what its plan says."
         return plan | {"status": None, "message": died}

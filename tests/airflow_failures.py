@@ -8,12 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from google.cloud import bigquery
-
 from local.airflow_client import AirflowClient
 from local.fault_rules import Rule
 from local.fault_verbs import FaultRules
-from tests.orchestrated import MODEL, PROJECT, TABLE_GRANT, Lab, until
+from tests.orchestrated import MODEL, PROJECT, Lab, until
 
 TABLE = f"{PROJECT}.shore.{MODEL}"
 
@@ -105,7 +103,7 @@ AIRFLOW_FAILURES = [
 
 def begun(lab: Lab, client: AirflowClient, date: str) -> Iterator[dict[str, Fate]]:
     """Inject every failure and start its DAG; the faults end when the caller is done."""
-    _make_table(lab, date)
+    lab.table(date, date, dataset="shore")
     jobs = {f.name: lab.job(f.dag.get("action", "training"), timeout_seconds=f.timeout_seconds, **f.receipt)
             for f in AIRFLOW_FAILURES}  # fmt: skip
     dags = {f.name: lab.dag(f"bad_{f.name}", f.verb, jobs[f.name], **f.dag) for f in AIRFLOW_FAILURES}
@@ -138,15 +136,3 @@ def _of_job(rule: Rule, job: str) -> Rule:
     short = job.rpartition("/")[2]
     values = {**rule.__dict__, "path": rule.path.replace("{job}", short), "job": rule.job.replace("{job}", short)}
     return Rule(**values)
-
-
-def _make_table(lab: Lab, date: str) -> None:
-    """A partitioned table with two rows for the date."""
-    lab.bigquery.create_dataset(bigquery.Dataset(f"{PROJECT}.shore"))
-    table = bigquery.Table(TABLE, schema=[bigquery.SchemaField("run_date", "DATE")])
-    table.time_partitioning = bigquery.TimePartitioning(field="run_date")
-    lab.bigquery.create_table(table)
-    where = {"project": PROJECT, "datasetId": "shore", "tableId": MODEL}
-    lab.grant(TABLE_GRANT, "roles/bigquery.metadataViewer", "tide-airflow", **where)
-    config = bigquery.LoadJobConfig(schema=table.schema)
-    lab.bigquery.load_table_from_json([{"run_date": date}] * 2, table, job_config=config).result()

@@ -162,19 +162,19 @@ class Lab:
         assert isinstance(found, run_v2.Execution)
         return found
 
-    def table(self, *rows: str) -> str:
+    def table(self, *rows: str, dataset: str = "sea") -> str:
         """A table of predictions with one row for each of some run dates, that Airflow may look at."""
-        dataset = bigquery.Dataset(f"{PROJECT}.sea")
-        dataset.location = LOCATION
-        self.bigquery.create_dataset(dataset)
-        table = bigquery.Table(f"{PROJECT}.sea.{MODEL}", schema=[bigquery.SchemaField("run_date", "DATE")])
+        made = bigquery.Dataset(f"{PROJECT}.{dataset}")
+        made.location = LOCATION
+        self.bigquery.create_dataset(made)
+        table = bigquery.Table(f"{PROJECT}.{dataset}.{MODEL}", schema=[bigquery.SchemaField("run_date", "DATE")])
         table.time_partitioning = bigquery.TimePartitioning(field="run_date")
         self.bigquery.create_table(table)
-        where = {"project": PROJECT, "datasetId": "sea", "tableId": MODEL}
+        where = {"project": PROJECT, "datasetId": dataset, "tableId": MODEL}
         self.grant(TABLE_GRANT, "roles/bigquery.metadataViewer", "tide-airflow", **where)
         config = bigquery.LoadJobConfig(schema=table.schema)
         self.bigquery.load_table_from_json([{"run_date": day} for day in rows], table, job_config=config).result()
-        return f"{PROJECT}.sea.{MODEL}"
+        return f"{PROJECT}.{dataset}.{MODEL}"
 
 
 def email(name: str) -> str:

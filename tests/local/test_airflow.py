@@ -147,7 +147,10 @@ def past(harbour: Harbour) -> Backfill:
     """Days of which the first two have as many predictions as their receipts say, and the third has not."""
     lab = harbour.lab
     table = lab.table(*["2011-03-02", "2011-03-03"] * 2, "2011-03-04")
-    job = harbour.jobs["past"] = lab.job("application", rows=2, table=table)
+    job = harbour.jobs["past"] = lab.job("application", rows=2, table=table, load_job="load-1")
+    for day in ("2011-03-02", "2011-03-03", "2011-03-04"):
+        plan = json.dumps({"load_job": "load-1"})
+        lab.storage.bucket(RUNS_BUCKET).blob(f"plans/{day}.json").upload_from_string(plan)
     schedule = {"cron": "30 23 * * *", "timezone": "Asia/Kolkata"}
     dag = lab.dag("tide_past", "apply", job, action="application", table=table, schedule=schedule)
     lab.upload_dags(dag)
