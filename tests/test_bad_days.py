@@ -149,12 +149,12 @@ def test_a_demo_that_fails_at_a_dag_run_says_why_and_where(town: Town, good_day:
 
 
 def test_a_repository_that_knows_nothing_of_us_is_trained_and_applied(town: Town) -> None:
-    for action in ("training", "application"):
-        run = town.run("rentals", action)
+    runs = {action: town.run("rentals", action) for action in ("training", "application")}
+    for run in runs.values():
         assert run.states() == GOOD_DAY, town.log_of_wait(run)
     rows = town.predictions("rentals")
     assert {row["stop"]: row["tomorrow"] for row in rows} == {"east": pytest.approx(7.96), "west": 7.0}
-    assert "fitted weight" in town.logs(town.run("rentals", "training"))
+    assert "fitted weight" in town.logs(runs["training"])
 
 
 def test_an_airflow_that_dies_meanwhile_is_told_with_its_last_words(town: Town) -> None:

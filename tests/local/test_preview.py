@@ -31,7 +31,7 @@ def clone(tmp_path: Path) -> Path:
     stack |= {"secretsprovider": KEY, "encryptedkey": "Q2lz"}
     (made / "Pulumi.acme.yaml").write_text(yaml.safe_dump(stack))
     git(made, "init", "--quiet", "--initial-branch", "main")
-    git(made, "add", ".", ":!.venv")
+    git(made, "add", ".")
     git(made, "commit", "--quiet", "-m", "Base")
     return made
 

@@ -14,6 +14,7 @@ import pytest
 
 from local import docker, jobs_mode
 from tests.conftest import ROOT
+from tools import docker_daemon
 
 COMMAND = [sys.executable, "-m", "tools.docker_daemon", "sh", "-c"]
 STATIC = Path("/usr/bin/docker-init")  # comes with dockerd, and runs in an image that holds nothing else
@@ -39,8 +40,8 @@ def program(folder: Path, name: str, text: str) -> None:
 
 
 def environment(cache: Path, **changes: str) -> dict[str, str]:
-    """Of a machine on which no daemon answers."""
-    kept = {name: value for name, value in os.environ.items() if name != jobs_mode.BASE}
+    """Of a machine on which no daemon answers, and nobody demands one."""
+    kept = {name: value for name, value in os.environ.items() if name not in (jobs_mode.BASE, docker_daemon.REQUIRED)}
     return {**kept, "DOCKER_HOST": f"unix://{cache / 'nobody'}", "XDG_CACHE_HOME": str(cache), **changes}
 
 
