@@ -13,7 +13,7 @@ from service import spec
 from service.errors import BadData, BadUsage
 from tools import check_model
 
-pytestmark = pytest.mark.client
+pytestmark = pytest.mark.soak  # builds the environment of scikit-learn: two minutes
 
 MODEL = Path(__file__).parent / "tumours"
 # Run by the model's interpreter: only it has scikit-learn. The last hundred samples are kept from the training.
