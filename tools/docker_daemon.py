@@ -82,13 +82,15 @@ def _run(command: list[str], added: Mapping[str, str]) -> int:
         say(f"error: there is no program {command[0]!r}")
         return NOT_FOUND
     with subprocess.Popen(command, env=os.environ | added) as process:
-        try:
-            return process.wait()
-        except Terminated:
-            process.terminate()
-        except KeyboardInterrupt:
-            say("waits for the command to end")
-        return process.wait()
+        # No exception may cut `wait` short: the code of a child that has just ended would be lost, and read as 0.
+        before = {
+            signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: say("waits for the command to end")),
+            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate()),
+        }
+        code = process.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return code
 
 
 def _given() -> dict[str, str] | None:
