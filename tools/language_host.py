@@ -96,7 +96,10 @@ class Host(LanguageServer):
 
 
 def serve() -> None:
-    """Listen on a free loopback port, print it, and serve until the engine sends SIGINT or SIGTERM."""
+    """Listen on a free loopback port, print it, and serve until the engine sends SIGINT or SIGTERM, or is gone."""
+    # An engine that was killed sends nothing; without a look who our parent is we would stay for good. Asked for first:
+    # an engine that is killed as soon as it has read the port would already be somebody else.
+    engine = os.getppid()
     # Before the port is printed: from then on the engine may end us at any time, and a traceback would land in the
     # output of `up`. A pipe, because a signal that reaches one of gRPC's threads does not wake this one; and no signal
     # mask, because the programs we start would inherit it.
@@ -111,8 +114,6 @@ def serve() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
-    # An engine that was killed sends nothing; without this look its host would stay for good.
-    engine = os.getppid()
     while not select.select([ended], [], [], ORPHAN_SECONDS)[0] and os.getppid() == engine:
         pass
     host.stop()
