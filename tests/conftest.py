@@ -17,6 +17,8 @@ from local import server
 ROOT = Path(__file__).parent.parent
 # Whatever Docker this machine has: tests that want containers ask for them (tests/local/test_containers.py).
 os.environ["LOCAL_JOBS"] = "processes"
+# Tests start hundreds of processes; without byte code on disk each of them would compile the project anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Whole processes per test, the longest first, so that no worker waits for another's at the end.
 LONGEST_FIRST = ("end_to_end", "docker", "airflow", "engine", "client")
 

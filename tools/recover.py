@@ -21,15 +21,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stack", required=True)
     parser.add_argument("--cwd", type=Path, default=ROOT, help="the project's folder (default: this clone)")
     parser.add_argument(
-        "--adopt", action="append", default=[], metavar="NAME=ID", help="the provider's id of an unfinished resource"
+        "--adopt",
+        action="append",
+        default=[],
+        type=_name_and_id,
+        metavar="NAME=ID",
+        help="the provider's id of an unfinished resource",
     )
     given = parser.parse_args(arguments)
     try:
-        known = dict(pair.split("=", 1) for pair in given.adopt if "=" in pair)
-        recover(Stack(given.stack, given.cwd), known)
+        recover(Stack(given.stack, given.cwd), dict(given.adopt))
     except ToolFailed as error:
         return refuse(error)
     return 0
+
+
+def _name_and_id(text: str) -> tuple[str, str]:
+    name, _, id = text.partition("=")
+    if not (name and id):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=ID")
+    return name, id
 
 
 def recover(stack: Stack, known: Mapping[str, str]) -> None:
