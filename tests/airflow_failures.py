@@ -11,7 +11,8 @@ from typing import Any
 from local.airflow_client import AirflowClient
 from local.fault_rules import Rule
 from local.fault_verbs import FaultRules
-from tests.orchestrated import MODEL, PROJECT, Lab, until
+from tests.orchestrated import MODEL, PROJECT, Lab
+from tests.waiting import until
 
 TABLE = f"{PROJECT}.shore.{MODEL}"
 

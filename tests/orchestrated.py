@@ -5,9 +5,8 @@ tests/service, and with the DAGs in tests/test_end_to_end.py.
 """
 
 import json
-import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from local import images
 from local.declared import Declared, Resource
 from local.metadata import ACCOUNT, COMPOSER
 from tests.conftest import RunningCloud
+from tests.waiting import until
 
 PROJECT, LOCATION = "tide-tables", "asia-south1"
 PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
@@ -28,7 +28,6 @@ PROJECT_GRANT = "gcp:projects/iAMMember:IAMMember"
 BUCKET_GRANT = "gcp:storage/bucketIAMMember:BucketIAMMember"
 TABLE_GRANT = "gcp:bigquery/iamMember:IamMember"
 JOB_GRANT = "gcp:cloudrunv2/jobIamMember:JobIamMember"
-WAIT_SECONDS = 180
 SERVICE = '''
 """Does as its first argument says, and writes a receipt as the environment says."""
 import datetime, json, os, sys, time, urllib.request
@@ -189,12 +188,3 @@ def build_image(cloud: Path, clone: Path) -> str:
         (clone / name).touch()
     (clone / "service/__main__.py").write_text(SERVICE)
     return images.build(cloud / "images", context=clone, dockerfile=None, build_args={"MODEL": MODEL})
-
-
-def until(ready: Callable[[], Any]) -> Any:
-    """Wait for something that another process does; fails after a time that only a broken machine needs."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (found := ready()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
-    return found

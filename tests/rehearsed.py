@@ -7,7 +7,6 @@ copies them.
 
 import json
 import multiprocessing
-import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -31,13 +30,13 @@ from local.metadata import reported
 from local.rehearse import Rehearsal
 from local.server import read_state
 from tests import scratch_clone
+from tests.waiting import WAIT_SECONDS, until
 
 PROJECT, LOCATION = "reading-room", "europe-north1"
 EXPORTS = "reading-room-exports"
 DATASET = "forecasts"
 DATE = "2023-02-07"
 KEY, KEY_VERSION = "library-key", "1"
-WAIT_SECONDS = 120
 
 
 class NotAsPromised(Exception):
@@ -181,18 +180,12 @@ class World:
         return self._pool.submit(function, *arguments).result(timeout=WAIT_SECONDS)
 
     def _wait(self, execution: str, bucket: str, run: prediction_tasks.Run) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not self._as_airflow(prediction_tasks.has_succeeded, execution, bucket, run):
-            assert time.monotonic() < deadline, f"{execution} does not end"
-            time.sleep(0.1)
+        until(lambda: self._as_airflow(prediction_tasks.has_succeeded, execution, bucket, run))
 
     def _ended(self, execution: str) -> None:
         """An execution that nobody watches must not meddle with the next rehearsal."""
-        deadline = time.monotonic() + WAIT_SECONDS
         url = f"{self.rehearsal.env['RUN_ENDPOINT']}/v2/{execution}"
-        while "completionTime" not in self.storage._http.get(url).json():
-            assert time.monotonic() < deadline, f"{execution} does not end"
-            time.sleep(0.1)
+        until(lambda: "completionTime" in self.storage._http.get(url).json())
 
     def _check_record(self, model: str, execution: str) -> None:
         """The table of runs is derived last, and no task looks at it."""

@@ -6,9 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,11 @@ from google.cloud import bigquery, run_v2, storage
 from local import docker
 from local.containers import CLOUD
 from tests.conftest import serve
+from tests.waiting import until
 
 PROJECT, REGION, DATASET = "wharf-project", "europe-north1", "harvest"
-WAIT_SECONDS = 120
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 PUSHED = CACHE / "predictions" / "docker-tests" / "registry"
-
-
-def until(ready: Callable[[], Any]) -> Any:
-    """Wait for something that another process does; fails after a time that only a broken machine needs."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (found := ready()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
-    return found
 
 
 @contextmanager

@@ -22,7 +22,8 @@ from service.clients import Clients
 from service.errors import BadData, BadUsage
 from tests.airflow_failures import AIRFLOW_FAILURES, AirflowFailure, Fate, begun
 from tests.conftest import RunningCloud, serve
-from tests.orchestrated import DAGS_BUCKET, LOCATION, MODEL, PROJECT, RUNS_BUCKET, Lab, until
+from tests.orchestrated import DAGS_BUCKET, LOCATION, MODEL, PROJECT, RUNS_BUCKET, Lab
+from tests.waiting import until
 from tools.backfill import Backfill, perform
 
 HEALTHY_SECONDS = 240

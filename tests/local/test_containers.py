@@ -19,7 +19,8 @@ import pytest
 from local import docker, jobs_mode
 from local.registry import MANIFESTS
 from tests import scratch_clone
-from tests.wharf import DATASET, PROJECT, REGION, Wharf, until
+from tests.waiting import until
+from tests.wharf import DATASET, PROJECT, REGION, Wharf
 
 pytestmark = pytest.mark.docker
 

@@ -4,9 +4,8 @@ import json
 import os
 import re
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,12 @@ from local.fault_rules import Rule
 from local.fault_verbs import FaultRules
 from local.metadata import ACCOUNT
 from tests.conftest import RunningCloud, serve
+from tests.waiting import until
 
 PROJECT, LOCATION = "harbour-42", "europe-north1"
 PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
 ACCOUNT_EMAIL = f"stocks-apply@{PROJECT}.iam.gserviceaccount.com"
 READER = "gcp:secretmanager/secretIamMember:SecretIamMember"
-WAIT_SECONDS = 60
 # A service whose work is its first argument, so that each test says what its job does.
 MAIN = "import sys\nexec(sys.argv[1])\n"
 CHATTY = """
@@ -132,15 +131,6 @@ class Platform:
 @pytest.fixture(scope="module")
 def platform(run_cloud: RunningCloud, image: str) -> Platform:
     return Platform(run_cloud, image)
-
-
-def until(ready: Callable[[], Any]) -> Any:
-    """Wait for something that another process does; fails after a time that only a broken machine needs."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (found := ready()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
-    return found
 
 
 def completed(execution: run_v2.Execution) -> run_v2.Condition:
