@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from local.wire import CloudError
+from local.wire import Answer, CloudError
 
 ACTIONS = ("status", "delay", "drop", "truncate", "corrupt", "kill")
 SPOILS = ("truncate", "corrupt")  # the actions on a body
@@ -18,6 +18,20 @@ REASONS = {
     412: "conditionNotMet", 429: "rateLimitExceeded", 500: "internalError", 502: "badGateway", 503: "backendError",
     504: "deadlineExceeded",
 }  # fmt: skip
+
+
+class RecordedError(CloudError):
+    """An error whose body was recorded from the real service."""
+
+    def __init__(self, status: int, recorded: str) -> None:
+        super().__init__(status, "recorded", recorded)
+
+    def answer(self) -> Answer:
+        """The error as an answer: the very body."""
+        kind = "application/json" if self.message.lstrip().startswith("{") else "text/html"
+        return Answer(
+            status=self.status, body=self.message.encode(), headers={"content-type": f"{kind}; charset=UTF-8"}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +51,7 @@ class Rule:
         times: so many calls from the nth on; 0 is one where `nth` is given, else all.
         chance: of each of these calls to fail; the same seed chooses the same calls again.
         status, reason, message: of the error; the reason has a default for each status.
+        body: of the error, as recorded from the real service; it is answered as it is, JSON or not.
         delay_seconds: of a `delay`.
     """
 
@@ -53,6 +68,7 @@ class Rule:
     status: int = 503
     reason: str = ""
     message: str = ""
+    body: str = ""
     delay_seconds: float = 0.0
 
     def __post_init__(self) -> None:
@@ -65,6 +81,7 @@ class Rule:
             (self.times >= 0, f"times {self.times!r} must be 1 or more"),
             (0 <= self.chance <= 1, f"chance {self.chance!r} must lie between 0 and 1"),
             (400 <= self.status <= 599, f"status {self.status!r} is no error; choose one from 400 to 599"),
+            (not (self.body and (self.reason or self.message)), "a body holds its own reason and message"),
             (self.action != "delay" or self.delay_seconds > 0, "a delay must be above 0 seconds"),
         ]
         if wrong := [text for good, text in checks if not good]:
@@ -90,5 +107,7 @@ class Rule:
 
     def error(self) -> CloudError:
         """The error of a `status` rule, in Google's shape."""
+        if self.body:
+            return RecordedError(self.status, self.body)
         reason = self.reason or REASONS.get(self.status, "backendError")
         return CloudError(self.status, reason, self.message or f"Fault set by a rule: {reason}")

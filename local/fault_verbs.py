@@ -96,6 +96,7 @@ def add_verb(verb: Verb) -> None:
     texts = parser.add_argument_group("what a --status says")
     texts.add_argument("--reason", help="the service's word, as in rateLimitExceeded (default: the status's)")
     texts.add_argument("--message", help="what a person reads")
+    texts.add_argument("--body", help="the whole answer instead, as recorded from the real service")
 
 
 def _fault(args: argparse.Namespace) -> None:
@@ -124,6 +125,7 @@ def _rule(args: argparse.Namespace) -> Rule:
         "status",
         "reason",
         "message",
+        "body",
     )
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     try:

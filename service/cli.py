@@ -35,13 +35,13 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         try:
             verb.run(args, known)
         except Exception as error:
-            return _failed(error)
+            return _failed(error, known.names)
     return 0
 
 
-def _failed(error: Exception) -> int:
+def _failed(error: Exception, names: Mapping[str, str] = upstream.NOTHING) -> int:
     """Log why, and return the exit code."""
-    fault = upstream.translated(error)
+    fault = upstream.translated(error, names)
     if fault is None:
         logs.log.error("This is a bug in the service.", exc_info=error)
         return BUG

@@ -57,3 +57,10 @@ def connect(settings: Settings) -> Clients:
         models=store.bucket(settings.models_bucket),
         runs=store.bucket(settings.runs_bucket),
     )
+
+
+def account(client: bigquery.Client | storage.Client) -> str:
+    """The e-mail that a client's calls carry, as far as its credentials know it; "ACCOUNT" when they do not."""
+    # No public attribute leads to them. A machine's own account is called "default" until its first token came.
+    email = getattr(client._credentials, "service_account_email", None)
+    return "ACCOUNT" if email in (None, "default") else str(email)

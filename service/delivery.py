@@ -74,7 +74,9 @@ def deliver(run: Run, content: Content) -> Status:
     run.facts.load_job = plan.load_job
     fault = _drive(run, plan)
     if fault is not None:
-        raise fault.as_error(f"The load into '{_partition(run)}' failed", "Deploy the stack with `pulumi up`.")
+        raise fault.as_error(
+            f"The load into '{_partition(run)}' failed", "Deploy the stack with `pulumi up`.", run.names
+        )
     return _conclude(run, plan, content)
 
 

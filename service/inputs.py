@@ -76,7 +76,7 @@ def _exported(run: Run, sql: str, folder: Path) -> DataFiles:
 
     fault = warehouse_jobs.run_to_end(client, job_id, insert)
     if fault:
-        raise fault.as_error(f"The SQL of '{sql}' failed", "Correct the SQL, model.yaml or the grants.")
+        raise fault.as_error(f"The SQL of '{sql}' failed", "Correct the SQL, model.yaml or the grants.", run.names)
     return _fetched(run, stem, folder)
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from service import receipt, upstream
-from service.clients import Clients
+from service.clients import Clients, account
 from service.errors import BadData, BadUsage, ServiceError, UpstreamFailed
 from service.logs import event, log
 from service.receipt import Facts, Status
@@ -46,6 +46,12 @@ class Run:
         return f"{settings.execution}-{settings.attempt}" if settings.attempt else settings.execution
 
     @property
+    def names(self) -> dict[str, str]:
+        """What the texts about Google's errors may name (`upstream.py`)."""
+        again = f"python -m service {'train' if self.action.name == 'training' else 'apply'} --run-date {self.run_date}"
+        return self.settings.names | {"account": account(self.clients.bigquery), "again": again}
+
+    @property
     def labels(self) -> dict[str, str]:
         """Labels of log lines and of BigQuery jobs."""
         return self.settings.labels(self.action.name, self.run_date)
@@ -73,7 +79,7 @@ def _attempt(run: Run, work: Callable[[Run], Status]) -> Status:
         status = work(run)
         receipt.write(run.clients.runs, _receipt(run, status, message=None))
     except Exception as error:
-        fault = upstream.translated(error)
+        fault = upstream.translated(error, run.names)
         _record_failure(run, error, fault)
         if fault is None or fault is error:
             raise

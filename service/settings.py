@@ -75,6 +75,11 @@ class Settings:
         """The prediction table as `project.dataset.table`."""
         return f"{self.project}.{self.dataset}.{self.model}"
 
+    @property
+    def names(self) -> dict[str, str]:
+        """What the texts about Google's errors may name (`upstream.py`)."""
+        return {"project": self.project, "location": self.location, "dataset": self.dataset, "bucket": self.runs_bucket}
+
     def run_id(self, action: str, run_date: date) -> str:
         """The id of a run: `<model>-<action>-<run date>-<8 hex digits>`.
 

@@ -5,12 +5,13 @@ Does not own what a job does. Once an id has run it never runs again: a second i
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from google.api_core.exceptions import BadRequest, Conflict, Forbidden, GoogleAPICallError, NotFound
 from google.cloud import bigquery
 
+from service import upstream
 from service.errors import BadUsage, ServiceError, UpstreamFailed
 
 Job = bigquery.QueryJob | bigquery.LoadJob | bigquery.CopyJob | bigquery.ExtractJob | bigquery.UnknownJob
@@ -31,12 +32,20 @@ class JobFault:
     reason: str
     message: str
 
-    def as_error(self, what: str, to_do: str) -> ServiceError:
-        """The error to raise: BadUsage when repeating cannot help, else UpstreamFailed."""
+    def as_error(self, what: str, to_do: str, names: Mapping[str, str]) -> ServiceError:
+        """The error to raise: BadUsage when repeating cannot help, else UpstreamFailed.
+
+        Args:
+            to_do: unless the message is one of those that `remedies.py` knows.
+            names: for the command that mends it.
+        """
         text = f"{what}: {self.message} (job '{self.job_id}', {self.reason})."
+        mended = upstream.remedy(self.message, names)
+        if mended:
+            text, to_do = f"{text} {mended[0]}.", mended[1]
         if self.reason in FINAL_REASONS:
             return BadUsage(text, to_do)
-        return UpstreamFailed(text, "Run the same command again; it starts a new job.")
+        return UpstreamFailed(text, to_do if mended else "Run the same command again; it starts a new job.")
 
 
 def unique_id(readable: str, *told: object) -> str:

@@ -159,7 +159,8 @@ GRANT = "Grant the identity of this run the role"
 PLATFORM = [
     Failure(name="reading the live version is forbidden", code=4, cause="no such luck", remedy=GRANT,
             rules=refused("objects.get", 403, "forbidden", "no such luck", "*live.json")),
-    Failure(name="credentials are refused", code=4, cause="Invalid Credentials", remedy=GRANT,
+    Failure(name="credentials are refused", code=4, cause="Invalid Credentials",
+            remedy="Run `gcloud auth application-default login`",
             rules=refused("objects.get", 401, "authError", "Invalid Credentials")),
     Failure(name="a bucket is gone", code=4, cause="bucket does not exist", remedy="pulumi up",
             rules=refused("objects.get", 404, "notFound", "The specified bucket does not exist.")),
@@ -197,7 +198,7 @@ INPUT = [
             deed=lambda d: _sql(d, "seen < @run_date AND FALSE")),
     Failure(name="the input is stale", code=3, cause="is stale: the newest 'seen' is '2024-04-01'",
             remedy="up to date", deed=_fresh),
-    Failure(name="a table of the input is missing", code=2, cause="Not found", remedy="Correct the SQL",
+    Failure(name="a table of the input is missing", code=2, cause="Not found", remedy="correct the SQL",
             deed=_drop_source),
     Failure(name="the input is partial", code=3, cause="There are 4 predictions after 10", remedy="gates in model.yaml",
             deed=lambda d: _sql(d, f"seen < @run_date AND {d.key} < '004'")),

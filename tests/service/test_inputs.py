@@ -125,5 +125,5 @@ def test_a_file_is_named_by_what_it_holds(deployment: Deployment, tmp_path: Path
 @pytest.mark.parametrize("sql", ["SELECT nonsense FROM nowhere.at_all", "SELEC 1"])
 def test_sql_that_bigquery_refuses_is_a_matter_of_usage(deployment: Deployment, tmp_path: Path, sql: str) -> None:
     (deployment.folder / "events.sql").write_text(sql)
-    with pytest.raises(BadUsage, match=r"The SQL of 'events\.sql' failed: .* Correct the SQL"):
+    with pytest.raises(BadUsage, match=r"The SQL of 'events\.sql' failed: .* [cC]orrect the SQL"):
         inputs.prepare(run_with(deployment, tmp_path, {"sql": "events.sql"}))
