@@ -20,7 +20,7 @@ from service import spec, table
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = 1_000_000
-RUN_DATE = "2024-05-01"
+DATE = ("--run-date", "2024-05-01")
 MODEL_ENDS = "the model ends"  # as million_rows.py says it
 DELIVERED = "predictions are in"  # as service/delivery.py says it
 COLUMNS = [
@@ -45,6 +45,7 @@ class Delivered:
     seconds: float  # from the model's last word to the verified partition
     whole_seconds: float  # from the service's start to its end
     own_mib: float
+    rollback_seconds: float  # of the command, from its start to its end
 
 
 def measure(cloud: dict[str, str], folder: Path) -> Delivered:
@@ -56,11 +57,13 @@ def measure(cloud: dict[str, str], folder: Path) -> Delivered:
     env = _environment(cloud, folder)
     described = _write_model(folder / "models" / env["MODEL"])
     _declare(env, described)
-    _service(env, "train")
-    lines = _service(env, "apply")
+    _service(env, "train", *DATE)
+    lines = _service(env, "apply", *DATE)
     model_ended, delivered = _first(lines, MODEL_ENDS)[0], _first(lines, DELIVERED)[0]
     whole, told = _first(lines, PREFIX)
-    return Delivered(delivered - model_ended, whole, int(told.removeprefix(PREFIX)) / 1024)
+    _service(env, "train", *DATE)  # another version, to return from
+    rollback, _ = _first(_service(env, "rollback", "--reason", "bench"), PREFIX)
+    return Delivered(delivered - model_ended, whole, int(told.removeprefix(PREFIX)) / 1024, rollback)
 
 
 def _environment(cloud: dict[str, str], folder: Path) -> dict[str, str]:
@@ -124,10 +127,10 @@ def _declare(env: dict[str, str], described: spec.ModelSpec) -> None:
         warehouse.create_table(made)
 
 
-def _service(env: dict[str, str], verb: str) -> list[tuple[float, str]]:
+def _service(env: dict[str, str], verb: str, *arguments: str) -> list[tuple[float, str]]:
     """Run a verb in the environment that jobs get; return its lines, each with the seconds since its start."""
     python = environments.ensure(ROOT / "container" / "requirements.txt")
-    command = [str(python), "-m", "bench.own_memory", verb, "--run-date", RUN_DATE]
+    command = [str(python), "-m", "bench.own_memory", verb, *arguments]
     started, lines = time.monotonic(), list[tuple[float, str]]()
     with subprocess.Popen(
         command, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

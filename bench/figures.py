@@ -112,6 +112,10 @@ def _delivery_memory(ground: Ground) -> Sample:
     return Sample(ground.delivered.own_mib)
 
 
+def _rollback(ground: Ground) -> Sample:
+    return Sample(ground.delivered.rollback_seconds)
+
+
 def _query(ground: Ground) -> Sample:
     ground.say(f"{services.QUERIES} small queries")
     return _median(services.query_milliseconds(ground.cloud.warehouse))
@@ -191,5 +195,6 @@ FIGURES = (
     Figure("beside-warehouse", "a small query, times as fast as bqemulator", "x", None, _beside_warehouse),
     Figure("delivery", f"gate and delivery of {ROWS} rows", "s", 10, _delivery),
     Figure("delivery-memory", "the service's own peak in that", "MiB", 512, _delivery_memory),
+    Figure("rollback", "`python -m service rollback`, from start to end", "s", 5, _rollback),
     Figure("demo", "`make demo`, everything cached", "s", 120, _demo),
 )

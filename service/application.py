@@ -24,7 +24,7 @@ from service.data_files import DataFiles
 from service.errors import BadData, BadUsage
 from service.findings import Finding, judge
 from service.inputs import PreparedInput
-from service.logs import event
+from service.logs import bytes_of, label, step
 from service.predictions import Content
 from service.receipt import Status
 from service.run import Run
@@ -63,7 +63,9 @@ def _fetched_version(run: Run) -> Path:
     folder = run.folder / "model"
     folder.mkdir()
     versions.fetch(run.clients.models, manifest, folder)
-    event(f"Version {promotion.to_version} is live on {run.run_date}.", since=promotion.effective_date)
+    label(version=promotion.to_version)
+    text = f"Version {promotion.to_version} is live on {run.run_date}."
+    step("version", text, bytes=bytes_of(folder), since=promotion.effective_date)
     return folder
 
 
@@ -83,7 +85,8 @@ def _checked(run: Run, data: PreparedInput, output: Path) -> Content:
     """
     files = predictions.find(output)
     with data_files.connect(run.folder) as connection:
-        findings = gate.examine(connection, files, data.files, run.spec.columns, run.spec.entity_key)
+        found = gate.examine(connection, files, data.files, run.spec.columns, run.spec.entity_key)
+        findings = [finding.masked() for finding in found]
         run.facts.gate = _report(findings)
         # What does not have the table's columns and types cannot be compared with what is in the table.
         if any(not finding.may_be_forced for finding in findings):
@@ -98,7 +101,8 @@ def _checked(run: Run, data: PreparedInput, output: Path) -> Content:
     run.facts.predicted_at = f"{content.predicted_at:%Y-%m-%dT%H:%M:%S.%fZ}"
     _judge(run, findings, files)
     against = f"compared with {earlier.run_date}" if earlier else "with no earlier run date to compare with"
-    event(f"The gate let {content.rows} predictions pass, {against}.", gate=run.facts.gate)
+    text = f"The gate let {content.rows} predictions pass, {against}."
+    step("gate", text, rows=content.rows, bytes=bytes_of(output), gate=run.facts.gate)
     return content
 
 

@@ -4,6 +4,7 @@ Does not own what the columns mean. Text of a CSV file stays text here; who need
 """
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ THREADS = 2
 
 # What DuckDB raises when a file is at fault; anything else is a fault of ours or of the machine.
 UNREADABLE = (duckdb.InvalidInputException, duckdb.IOException, duckdb.BinderException, duckdb.ConversionException)
+# Where its messages show what a file holds.
+VALUES = re.compile(r"""(?<=Original Line: ).*|(?<=string )("[^"]*"|'[^']*')""")
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,11 @@ def copy(connection: duckdb.DuckDBPyConnection, select: str, path: Path, format:
 
 
 def unreadable(files: DataFiles, error: duckdb.Error) -> ServiceError:
-    """The error for files that DuckDB refuses, with its own words about the line; a full disk is not their fault."""
+    """The error for files that DuckDB refuses, in its words but for the values; a full disk is not their fault."""
     if fault := upstream.translated(error):
         return fault
     names = ", ".join(f"'{path.name}'" for path in files.paths[:3])
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in VALUES.sub("***", str(error)).splitlines() if line.strip()]
     text = f"{names} cannot be read as {files.format}: {' '.join(lines[:3])}"
     return BadData(text, "Write a header and comma-separated lines, or Parquet.")
 

@@ -17,7 +17,7 @@ from google.cloud.bigquery import SchemaField
 
 from service import fingerprint, objects, predictions, warehouse_jobs
 from service.errors import UpstreamFailed
-from service.logs import event
+from service.logs import bytes_of, event, step
 from service.predictions import Content
 from service.receipt import Status, plan_name
 from service.run import Run
@@ -147,7 +147,8 @@ def _conclude(run: Run, plan: Plan, content: Content) -> Status:
     ):
         return _superseded(run, read_plan(run)[0] or plan)
     run.facts.rows, run.facts.output_fingerprint = plan.rows, plan.fingerprint
-    event(f"{plan.rows} predictions are in {_partition(run)}.", load_job=plan.load_job)
+    text = f"{plan.rows} predictions are in {_partition(run)}."
+    step("delivery", text, rows=plan.rows, bytes=bytes_of(content.path), load_job=plan.load_job)
     return "succeeded"
 
 

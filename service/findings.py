@@ -6,16 +6,18 @@ apart from a mix-up of rows, or would not fit into the table, is refused whateve
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from service import data_files
 from service.errors import BadData
-from service.logs import event
+from service.logs import event, mark
 
 # Rules about values and amounts. Not among them: keys, columns, types, and nulls where none may be.
 JUDGED = frozenset(
     {"minimum", "maximum", "values", "not_finite", "null_share", "drift", "row_change", "metric", "against_live"}
 )
+ABOUT_COLUMNS = frozenset({"missing_column", "unknown_column"})  # their examples are names, which are no secret
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,14 @@ class Finding:
     def may_be_forced(self) -> bool:
         """Whether a reason overrules it."""
         return self.rule in JUDGED
+
+    def masked(self) -> "Finding":
+        """The finding without values of rows: each example is replaced by its mark."""
+        shown = data_files.listed(self.examples)
+        if shown not in self.message or self.rule in ABOUT_COLUMNS:
+            return self
+        marks = tuple(mark(example) for example in self.examples)
+        return replace(self, examples=marks, message=self.message.replace(shown, data_files.listed(marks)))
 
     def document(self) -> dict[str, Any]:
         """As it stands in a receipt."""

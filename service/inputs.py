@@ -16,7 +16,7 @@ from google.cloud.storage import Blob
 from service import data_files, fingerprint, warehouse_jobs
 from service.data_files import DataFiles
 from service.errors import BadData, BadUsage
-from service.logs import event
+from service.logs import bytes_of, step
 from service.placeholders import expanded
 from service.run import Run
 
@@ -51,7 +51,8 @@ def prepare(run: Run) -> PreparedInput:
             path = _written(connection, files, run.folder / f"data.{wanted.format}")
         except data_files.UNREADABLE as error:
             raise data_files.unreadable(files, error) from error
-    event(f"The input has {run.facts.input_rows} rows.", fingerprint=run.facts.input_fingerprint)
+    rows, read = run.facts.input_rows, sum(bytes_of(path) for path in files.paths)
+    step("input", f"The input has {rows} rows.", rows=rows, bytes=read, fingerprint=run.facts.input_fingerprint)
     return PreparedInput(path=path, files=files)
 
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 from service import model_environment
 from service.documents import read_json
 from service.errors import BadData, BadUsage, UpstreamFailed
-from service.logs import event
+from service.logs import bytes_of, event, step
 from service.placeholders import expanded
 from service.run import Run
 from service.spec import ModelSpec
@@ -64,9 +64,12 @@ def run_model(
     command = [str(run.settings.model_python), *_program(run.spec), "--action", action, "--config", str(config)]
     environment = run.settings.for_the_model(run.spec.secrets, run.folder) | {"PYTHONPATH": str(source)}
     run.facts.environment_fingerprint = model_environment.fingerprint(str(run.settings.model_python))
-    hidden = tuple(environment[name] for name in run.spec.secrets)
+    # Line by line, as the model's words come; the longest first, so that none leaves the rest of another.
+    values = {line.strip() for name in run.spec.secrets for line in environment[name].splitlines()}
+    hidden = tuple(sorted(values - {""}, key=len, reverse=True))
     code, words = _listen(command, source, environment, hidden)
     if code == 0:
+        step("model", f"The model has ended its {action}.", bytes=bytes_of(output_path))
         return words
     what = f"The model '{run.spec.name}' ended its {action} for {run.run_date} with"
     said = f"Its last words:\n{words}\n" if words else "It said nothing."

@@ -13,7 +13,7 @@ from service import model_process, promotions, versions
 from service.errors import BadData
 from service.findings import Finding
 from service.gate_limits import AgainstLive, PromotionLimits
-from service.logs import event
+from service.logs import step
 from service.run import Run
 
 Evaluation = dict[str, Any]
@@ -37,7 +37,7 @@ def evaluate(run: Run, *, data_path: Path, candidate: Path) -> Evaluation:
         folder.mkdir()
         versions.fetch(run.clients.models, versions.read(run.clients.models, live.to_version), folder)
         found |= {"live_version": live.to_version, "live": _metrics(run, data_path, folder, "live")}
-    event("The new version was evaluated.", evaluation=found)
+    step("evaluation", "The new version was evaluated.", evaluation=found)
     return found
 
 

@@ -114,7 +114,8 @@ TABLE = (
            body=f"{GITHUB}/googleapis/google-api-php-client/issues/18"),
     Remedy(name="dataset missing",
            says=r"Not found: Dataset (?P<dataset>\S+) was not found in location (?P<location>[\w-]+)",
-           means="There is no dataset '{dataset}' in location '{location}'; of a source, correct the SQL or ask its owner",
+           means="There is no dataset '{dataset}' in location '{location}'; of a source, correct the SQL or ask "
+           "its owner",
            run=UP, body=f"{GITHUB}/mozilla/bigquery-etl/issues/1400"),
     Remedy(name="table missing",
            says=r"Not found: Table (?P<table>\S+) was not found in location (?P<location>[\w-]+)",

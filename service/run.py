@@ -11,12 +11,13 @@ from pathlib import Path
 from service import receipt, upstream
 from service.clients import Clients, account
 from service.errors import BadData, BadUsage, ServiceError, UpstreamFailed
-from service.logs import event, log
+from service.logs import event, log, step
 from service.receipt import Facts, Status
 from service.settings import Settings
 from service.spec import ActionSpec, ModelSpec
 
 LAST_WORDS = "Well done."
+STATUS_WORDS = {"succeeded": "has succeeded", "superseded": "was superseded"}
 ERRORS: dict[int, type[ServiceError]] = {kind.exit_code: kind for kind in (BadUsage, BadData)}  # the final ones
 
 
@@ -70,6 +71,7 @@ def perform(run: Run, work: Callable[[Run], Status]) -> None:
         event(f"The {run.action.name} of {run.spec.name} for {run.run_date} begins.", execution=run.settings.execution)
         status = _attempt(run, work)
         receipt.derive_table(run.clients.bigquery, run.settings, run.labels)
+        step("receipt", f"The receipt says that the run {STATUS_WORDS[status]}.", status=status)
     if status == "succeeded":
         event(LAST_WORDS, run_id=run.id)
 

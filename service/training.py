@@ -8,7 +8,7 @@ from typing import Any
 
 from service import inputs, model_process, promotion_gate, promotions, versions
 from service.findings import judge
-from service.logs import event
+from service.logs import bytes_of, label, step
 from service.receipt import Status
 from service.run import Run
 
@@ -35,7 +35,8 @@ def train(run: Run) -> Status:
     promotion = promotions.promote(
         run.clients.models, manifest.version, effective_date=run.run_date, who=run.id, why=why
     )
-    event(f"Version {manifest.version} is live from {promotion.effective_date}.", before=promotion.from_version)
+    text = f"Version {manifest.version} is live from {promotion.effective_date}."
+    step("promotion", text, before=promotion.from_version)
     return "succeeded"
 
 
@@ -68,4 +69,6 @@ def _published(run: Run, output: Path, evaluation: dict[str, Any]) -> versions.M
         evaluation=evaluation,
     )
     facts.model_version = manifest.version
+    label(version=manifest.version)
+    step("version", f"Version {manifest.version} is kept.", bytes=bytes_of(output), files=len(manifest.files))
     return manifest

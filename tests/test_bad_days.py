@@ -16,6 +16,7 @@ from local import processes
 from local.airflow_client import AirflowClient
 from local.programs import StepFailed
 from local.rehearse import DagRun, Rehearsal
+from service.logs import mark
 from tests import scratch_clone
 from tests.conftest import ROOT
 
@@ -29,7 +30,10 @@ BAD_DAY = {"start": "success", "wait": "failed", "check": "upstream_failed", "fi
 WEATHER = {
     "fog": ("fog: no shelf was found in 9 rounds", "exit code 1"),
     "flood": ("flood: the cellar is closed", "left no predictions"),
-    "heat": ("heat: ruth stays at home", "In the input, but not predicted: 1 values of 'reader', such as 'ruth'"),
+    "heat": (
+        "heat: ruth stays at home",
+        f"In the input, but not predicted: 1 values of 'reader', such as '{mark('ruth')}'",
+    ),
     "storm": ("storm: the roof has to be told, too", "'roof', not in schema.json"),
 }
 

@@ -77,7 +77,7 @@ def test_a_run_by_hand_logs_json_to_stderr_and_ends_with_well_done(deployment: D
 def test_a_bucket_that_is_not_there_is_no_bucket_without_versions(deployment: Deployment) -> None:
     ended = deployment.main("versions", MODELS_BUCKET="nobody-made-this-bucket")
     assert (ended.code, ended.out) == (4, "")
-    assert "Google Cloud does not know what a call names: 404 GET http" in ended.said
+    assert "There is no bucket 'nobody-made-this-bucket': 404 GET http" in ended.said
 
 
 def test_a_run_that_is_stopped_ends_its_model_and_leaves_a_receipt(deployment: Deployment) -> None:

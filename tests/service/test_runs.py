@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from service import promotions, run, versions
+from service.logs import mark
 from tests.service.deployments import Deployment, deployed
 
 DAY = date(2024, 5, 1)
@@ -101,7 +102,7 @@ def test_runs_are_a_table_derived_from_receipts(trained: Deployment) -> None:
         ("no file", "The model left no predictions. Make it write 'predictions.csv' or 'predictions.parquet'"),
         ("leave out", "In the input, but not predicted: 2 values of"),
         ("repeat", "Predicted more than once: 1 values of"),
-        ("nan", "Column 'level' is NaN or infinite in 1 rows, such as '003'."),
+        ("nan", f"Column 'level' is NaN or infinite in 1 rows, such as '{mark('003')}'."),
         ("unknown column", "The predictions have 'mood', not in schema.json."),
     ],
 )
@@ -125,7 +126,7 @@ def test_the_gates_findings_stand_in_the_receipt(applied: Deployment) -> None:
     assert applied.main("apply", *ON).code == 3
     applied.misbehave("")
     (finding,) = applied.receipts()[-1]["gate"]["findings"]
-    assert (finding["rule"], finding["count"], finding["examples"]) == ("missing_key", 2, ["000", "001"])
+    assert (finding["rule"], finding["count"], finding["examples"]) == ("missing_key", 2, [mark("000"), mark("001")])
 
 
 def test_too_few_predictions_are_refused_unless_a_person_says_why(trained: Deployment) -> None:

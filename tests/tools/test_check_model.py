@@ -107,3 +107,8 @@ def test_the_commands_end_with_a_reason_and_no_traceback() -> None:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr.startswith("error: ")) == (2, "", True), done.stderr
     assert not (spec.MODELS / "runs").exists()
+
+
+@pytest.mark.soak
+def test_the_example_model_keeps_the_contract_on_its_own_sample_rows() -> None:
+    assert "'customer_value' keeps the contract: 118 predictions" in check_model.check(spec.MODELS / "customer_value")
