@@ -14,7 +14,7 @@ from bench.figures import FIGURES, Figure, Sample
 from tests.conftest import ROOT
 
 ISSUE = {"demo": 120, "preview": 10, "parse": 150, "cloud-ready": 250, "cloud-deployed": 250}
-ISSUE |= {"delivery": 10, "delivery-memory": 512}
+ISSUE |= {"delivery": 10, "delivery-memory": 512, "rollback": 5}
 ISSUE |= {"query": 20, "uploads": 300, "object-memory": 64, "load": 1, "listing": 25_000, "load-memory": 1500}
 
 

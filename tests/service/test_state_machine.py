@@ -35,6 +35,22 @@ class Reference:
         ]
         return max(in_effect)[2] if in_effect else None
 
+    def is_in_effect(self, day: date, version: str) -> bool:
+        """Whether a version is what was promoted last for a day."""
+        return [known for effective, known in self.promoted if effective == day][-1:] == [version]
+
+    def replaced_by(self, version: str) -> str | None:
+        """What was live, for the same days, when a version was first promoted."""
+        first = next(at for at, (_, known) in enumerate(self.promoted) if known == version)
+        before = Reference()
+        before.promoted = self.promoted[:first]
+        return before.live_on(self.promoted[first][0])
+
+
+def trained_for(version: str) -> date:
+    """A version's name begins with its run date."""
+    return date.fromisoformat(version[:10])
+
 
 class History(RuleBasedStateMachine):
     """Steps that people, Airflow and failing machines take, in any order."""
@@ -59,7 +75,7 @@ class History(RuleBasedStateMachine):
         version = self.truth.live_on(day)
         if version is None:
             assert self.deployment.main("apply", "--run-date", str(day)).code == 2
-        elif version[:10] > str(day):  # trained for a later day
+        elif trained_for(version) > day:
             assert self.deployment.main("apply", "--run-date", str(day)).code == 3
         else:
             assert self.deployment.main("apply", "--run-date", str(day)).code == 0
@@ -76,31 +92,51 @@ class History(RuleBasedStateMachine):
     @rule(day=DAYS, data=st.data())
     def promote(self, day: date, data: st.DataObject) -> None:
         version = data.draw(st.sampled_from(sorted({version for _, version in self.truth.promoted})))
-        told = self._verb("promote", "--version", version, "--effective-date", str(day), "--reason", "a test")
-        self._recorded(told, day, version)
+        self._chosen(day, version, "promote", "--version", version, "--effective-date", str(day), "--reason", "a test")
 
     @precondition(lambda self: self.truth.promoted)
     @rule(day=DAYS, data=st.data())
-    def roll_back(self, day: date, data: st.DataObject) -> None:
+    def roll_back_to(self, day: date, data: st.DataObject) -> None:
         version = data.draw(st.sampled_from(sorted({version for _, version in self.truth.promoted})))
-        told = self._verb("rollback", "--to", version, "--effective-date", str(day), "--reason", "a test")
-        self._recorded(told, day, version)
+        self._chosen(day, version, "rollback", "--to", version, "--effective-date", str(day), "--reason", "a test")
+
+    @rule()
+    def roll_back(self) -> None:
+        """As people do it in a hurry: to what the live version replaced, from its effective date on."""
+        live = self.truth.live_on(date.max)
+        version = self.truth.replaced_by(live) if live else None
+        if version is None:
+            assert self.deployment.main("rollback").code == 2
+            return
+        since = max(day for day, known in self.truth.promoted if known == live and self.truth.is_in_effect(day, known))
+        self._chosen(max(since, trained_for(version)), version, "rollback")
+
+    @rule(verb=st.sampled_from(["promote", "rollback"]))
+    def name_no_version(self, verb: str) -> None:
+        """A version that nobody made is refused as data that is not whole."""
+        option = "--version" if verb == "promote" else "--to"
+        assert self.deployment.main(verb, option, "2024-05-01-00000000").code == 3
 
     @rule(day=DAYS, crash=CRASHES)
     def crash_in_apply(self, day: date, crash: tuple[int, str]) -> None:
         """Killed somewhere; the day then holds what it held, or what the dead attempt made, whole."""
-        self._crash("apply", day, crash)
+        code = self._crash("apply", day, crash)
+        version = self.truth.live_on(day)
+        refused = 2 if version is None else 3 if trained_for(version) > day else 0
+        assert code in (-signal.SIGKILL, refused), "killed, or ended as it would have without the kill"
         held = {row["model_version"] for row in self.deployment.partition(day)}
         if held != ({self.truth.rows[day]} if day in self.truth.rows else set()):
-            version = self.truth.live_on(day)
-            assert version is not None
+            assert refused == 0
             assert held == {version}
-            self.truth.rows[day] = version
+            self.truth.rows[day] = str(version)
+        assert code != 0 or self.truth.rows[day] == version
 
     @rule(day=DAYS, crash=CRASHES)
     def crash_in_train(self, day: date, crash: tuple[int, str]) -> None:
         """Killed somewhere; its version was promoted, or it was not."""
-        self._crash("train", day, crash)
+        code = self._crash("train", day, crash)
+        assert code in (-signal.SIGKILL, 0)
+        assert code != 0 or len(self._history()) == len(self.truth.promoted) + 1
         if len(self._history()) > len(self.truth.promoted):
             self.truth.promoted.append((day, self._new_version()))
 
@@ -121,17 +157,15 @@ class History(RuleBasedStateMachine):
             bucket = self.deployment.clients.models
             versions.verify(bucket, versions.read(bucket, version))
 
-    def _crash(self, verb: str, day: date, crash: tuple[int, str]) -> None:
+    def _crash(self, verb: str, day: date, crash: tuple[int, str]) -> int:
         trip = Trip(do=signal.SIGKILL, index=crash[0], when=crash[1])
         folder = self.folder / f"words-{History.number}"
-        Attempt(self.deployment, verb, "--run-date", str(day), folder=folder, trips=(trip,)).ended()
+        return Attempt(self.deployment, verb, "--run-date", str(day), folder=folder, trips=(trip,)).ended().code
 
-    def _verb(self, *arguments: str) -> int:
-        return self.deployment.main(*arguments).code
-
-    def _recorded(self, code: int, day: date, version: str) -> None:
-        """A person's choice: refused with a reason, or recorded unless it is so already."""
-        assert code in (0, 2, 3)
+    def _chosen(self, day: date, version: str, *arguments: str) -> None:
+        """A person's choice: refused for a day before the version's own, else recorded unless it is so already."""
+        code = self.deployment.main(*arguments).code
+        assert code == (2 if day < trained_for(version) else 0)
         of_day = [known for effective, known in self.truth.promoted if effective == day]
         if code == 0 and of_day[-1:] != [version]:
             self.truth.promoted.append((day, version))
