@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 
 from local.wire import Answer, CloudError
 
-ACTIONS = ("status", "delay", "drop", "truncate", "corrupt", "kill")
-SPOILS = ("truncate", "corrupt")  # the actions on a body
+ACTIONS = ("status", "delay", "drop", "truncate", "corrupt", "pend", "kill")
+SPOILS = ("truncate", "corrupt", "pend")  # the actions on a body
 WHEN = ("before", "after")
 # The word a service sends with a status; the clients of Storage and BigQuery decide by it whether to try again.
 REASONS = {
@@ -40,7 +40,8 @@ class Rule:
 
     Attributes:
         action: `status` answers an error; `delay` waits; `drop` cuts the connection; `truncate` and `corrupt` spoil the
-            request's body (before) or the answer's (after); `kill` ends the calling task by SIGKILL.
+            request's body (before) or the answer's (after); `pend` answers that a BigQuery job is still pending;
+            `kill` ends the calling task by SIGKILL.
         service: a glob pattern: storage, bigquery, logging, run, metadata.
         method: a glob pattern of names as in the REST reference (`objects.insert`), or an HTTP verb (`POST`).
         path: a glob pattern of the decoded path.
@@ -82,6 +83,7 @@ class Rule:
             (0 <= self.chance <= 1, f"chance {self.chance!r} must lie between 0 and 1"),
             (400 <= self.status <= 599, f"status {self.status!r} is no error; choose one from 400 to 599"),
             (not (self.body and (self.reason or self.message)), "a body holds its own reason and message"),
+            (self.action != "pend" or self.when == "after", "only an answer can say that a job is pending"),
             (self.action != "delay" or self.delay_seconds > 0, "a delay must be above 0 seconds"),
         ]
         if wrong := [text for good, text in checks if not good]:

@@ -79,6 +79,7 @@ def add_verb(verb: Verb) -> None:
         ("drop", "cut the connection"),
         ("truncate", "cut the body in the middle"),
         ("corrupt", "turn one byte of the body around"),
+        ("pend", "say that a BigQuery job is still pending"),
         ("kill", "end the calling task of a Cloud Run job by SIGKILL"),
     ):
         actions.add_argument(f"--{name}", action="store_const", const=name, dest="action", help=help)

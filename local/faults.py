@@ -168,6 +168,10 @@ def _spoiled_call(rule: Rule, call: Call) -> Call:
 def _spoiled_answer(rule: Rule, answer: Answer) -> Answer:
     headers = {name.lower(): value for name, value in answer.headers.items()}
     body = answer.body or b""
+    if rule.action == "pend":
+        if not isinstance(body, dict) or "jobReference" not in body:
+            return answer
+        return replace(answer, body=body | {"status": {"state": "PENDING"}})
     if isinstance(body, dict | list):
         body = json.dumps(body).encode()
         headers.setdefault("content-type", "application/json; charset=UTF-8")

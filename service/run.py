@@ -71,7 +71,8 @@ def perform(run: Run, work: Callable[[Run], Status]) -> None:
         event(f"The {run.action.name} of {run.spec.name} for {run.run_date} begins.", execution=run.settings.execution)
         status = _attempt(run, work)
         receipt.derive_table(run.clients.bigquery, run.settings, run.labels)
-        step("receipt", f"The receipt says that the run {STATUS_WORDS[status]}.", status=status)
+        text = f"The receipt says that the run {STATUS_WORDS[status]}. {run.facts.message or ''}"
+        step("receipt", text.strip(), status=status)
     if status == "succeeded":
         event(LAST_WORDS, run_id=run.id)
 

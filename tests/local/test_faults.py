@@ -255,3 +255,20 @@ def test_the_command_line_says_what_is_wrong(cloud: RunningCloud, capsys: pytest
     assert "action '' is not one of status" in capsys.readouterr().err
     assert main(["fault", "clear", "--id", "99", *folder]) == 2
     assert "no fault '99'" in capsys.readouterr().err
+
+
+def test_a_recorded_body_is_answered_as_it_is(bucket: storage.Bucket, faults: FaultRules) -> None:
+    body = '{"error": {"code": 403, "message": "closed on Mondays", "errors": [{"reason": "monday"}]}}'
+    with faults.during(Rule(action="status", path=path_of(bucket), status=403, body=body)):
+        with pytest.raises(exceptions.Forbidden, match="closed on Mondays") as raised:
+            list(bucket.list_blobs())
+        assert raised.value.errors == [{"reason": "monday"}]
+    with pytest.raises(ValueError, match="holds its own reason"):
+        Rule(action="status", message="and twice", body=body)
+
+
+def test_a_job_can_stay_pending_for_whoever_asks(bq: bigquery.Client, faults: FaultRules) -> None:
+    with faults.during(Rule(action="pend", method="jobs.get")):
+        job = bq.query("SELECT 1", job_id=f"slow-{next(NUMBERS)}", job_retry=None)
+        assert bq.get_job(job.job_id, location=job.location).state == "PENDING"
+    assert next(iter(job.result()))[0] == 1

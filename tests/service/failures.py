@@ -9,6 +9,9 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from io import BytesIO
+
+import pyarrow.parquet
 
 from local.fault_rules import Rule
 from service import promotions, versions
@@ -133,6 +136,23 @@ def _drop_staged(deployment: Deployment) -> None:
         blob.delete()
 
 
+def _restage(change: Callable[[bytes], bytes]) -> Deed:
+    """Put other bytes where the predictions wait for their load."""
+
+    def deed(deployment: Deployment) -> None:
+        prefix = f"output/{deployment.env['MODEL']}-application-{DAY}"
+        blob = max(deployment.clients.runs.list_blobs(prefix=prefix), key=lambda blob: blob.time_created)
+        blob.upload_from_string(change(blob.download_as_bytes()))
+
+    return deed
+
+
+def _fewer_rows(parquet: bytes) -> bytes:
+    out = BytesIO()
+    pyarrow.parquet.write_table(pyarrow.parquet.read_table(BytesIO(parquet)).slice(3), out)
+    return out.getvalue()
+
+
 def _many_rows(deployment: Deployment) -> None:
     path = deployment.folder / "events.sql"
     path.write_text(path.read_text().replace("WHERE", "CROSS JOIN UNNEST(GENERATE_ARRAY(1, 5000)) WHERE"))
@@ -251,7 +271,34 @@ MODEL = [
         ("far off", 3, "drift", MODEL_FAULT),
     ]
 ]
+TIME_UP = "stopped by SIGTERM"
+PENDING = (Rule(action="pend", method="jobs.insert", nth=1),)  # so that it has to be asked for
+LOAD = "POST /bigquery/v2/projects/test-project/jobs"
+
+
+def _time_up(match: str, skip: int = 0) -> tuple[Trip, ...]:
+    """The platform's limit of time, at a request."""
+    return (Trip(do=signal.SIGTERM, match=match, skip=skip, when="after"),)
+
+
 PROCESS = [
+    Failure(name="the load job stays pending", code=4, cause=TIME_UP, remedy="timeout_seconds", table="delivered",
+            rules=(Rule(action="pend", method="jobs.insert", nth=2),
+                   Rule(action="pend", method="jobs.get", path="*-delivery-*")),
+            signals=_time_up("-delivery-", 2)),
+    Failure(name="the load job is done but for bad rows", code=2, cause="failed", remedy="pulumi up",
+            at=(LOAD, 1, _restage(lambda parquet: parquet[: len(parquet) // 2]))),
+    Failure(name="the load job left rows out", code=4, cause="does not hold what job", remedy="See who else writes",
+            at=(LOAD, 1, _restage(_fewer_rows)), table="touched"),
+    Failure(name="the time is up while 429 is answered to a read", code=4, cause=TIME_UP, remedy="timeout_seconds",
+            rules=refused("objects.get", 429, "rateLimitExceeded", "slow down", "/download/*mean.json"),
+            signals=_time_up("mean.json")),
+    Failure(name="the time is up while 500 is answered to a poll", code=4, cause=TIME_UP, remedy="timeout_seconds",
+            rules=(*PENDING, *refused("jobs.get", 500, "internalError", "no answer", "*-input-*")),
+            signals=_time_up("-input-")),
+    Failure(name="the time is up while no poll is answered", code=4, cause=TIME_UP, remedy="timeout_seconds",
+            rules=(*PENDING, Rule(action="drop", method="jobs.get", path="*-input-*")),
+            signals=(Trip(do=signal.SIGTERM, match="-input-", skip=1),)),
     Failure(name="the container is killed", code=-signal.SIGKILL, cause="", remedy="",
             signals=(Trip(do=signal.SIGKILL, match="/queries", skip=2),), table="delivered"),
     Failure(name="the execution is cancelled or timed out", code=4, cause="stopped by SIGTERM",

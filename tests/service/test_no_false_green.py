@@ -124,6 +124,23 @@ def test_what_passes_by_itself_ends_well_with_the_right_partition(
     assert [row["level"] for row in shared.partition(DAY)] == [row["level"] for row in before]
 
 
+def test_of_two_runs_of_one_date_at_once_the_later_one_stands_and_the_other_says_so(
+    owner: dict[str, str], tmp_path: Path
+) -> None:
+    deployment = made(owner, tmp_path)
+    command, later = ("apply", "--run-date", str(DAY)), list[Ended]()
+    rival = Trip(do=lambda: later.append(Attempt(deployment, *command, folder=tmp_path).ended()), match="POST /upload")
+    early = Attempt(deployment, *command, folder=tmp_path, trips=(rival,)).ended()
+    last = early.lines[-1]["message"]
+    assert (later[0].code, later[0].lines[-1]["message"]) == (0, "Well done.")
+    assert (early.code, "It began later, and its predictions stand" in early.said) == (0, True), early.said
+    assert last != "Well done."
+    told = {receipt["run_id"]: receipt["status"] for receipt in deployment.receipts()[-2:]}
+    assert sorted(told.values()) == ["succeeded", "superseded"]
+    (stands,) = {row["run_id"] for row in deployment.partition(DAY)}
+    assert told[stands] == "succeeded"
+
+
 def test_the_catalogue_holds_what_it_promises() -> None:
     assert len({failure.name for failure in FAILURES}) == len(FAILURES) >= 30
     assert all(replace(failure, name="").cause and failure.remedy for failure in FAILURES if failure.code >= 0)
