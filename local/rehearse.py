@@ -144,7 +144,11 @@ class Rehearsal:
         began = rfc3339.now()
         run = self.follow_dag(dag_id, run_date, say)
         with self._airflow(dag_id) as client:
-            if run.state == "success" and run.states() == dict.fromkeys(client.task_ids(dag_id), "success"):
+            if (
+                run.state == "success"
+                and run.states()
+                and run.states() == dict.fromkeys(client.task_ids(dag_id), "success")
+            ):
                 return run
             states = ", ".join(f"{task} {state}" for task, state in run.states().items()) or "no task at all"
             reason = f"the DAG run ended {run.state} ({states})"

@@ -150,7 +150,7 @@ def _verified(backfill: Backfill, day: date, run: dict[str, Any], since: datetim
     tasks = backfill.airflow.tasks(backfill.dag_id, run["dag_run_id"])
     states = {task["task_id"]: task["state"] for task in tasks}
     wanted = backfill.airflow.task_ids(backfill.dag_id)
-    if run["state"] != "success" or states != dict.fromkeys(wanted, "success"):
+    if run["state"] != "success" or not states or states != dict.fromkeys(wanted, "success"):
         listed = ", ".join(f"{name} {state}" for name, state in sorted(states.items())) or "no task at all"
         return f"DAG run '{run['dag_run_id']}' ended {run['state']} ({listed})", f"{day}  failed"
     try:

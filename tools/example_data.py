@@ -20,6 +20,8 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
+from service import upstream
+
 FILE = "CDNOW_sample.txt"
 SCHEMA = (
     bigquery.SchemaField("customer_id", "STRING", "REQUIRED", description="Customer; text, with its leading zeros."),
@@ -58,7 +60,8 @@ def main() -> int:
     except GoogleAuthError as error:
         return refuse(f"There are no Google credentials: {error} Run `gcloud auth application-default login`.")
     except (GoogleAPIError, OSError) as error:  # OSError: no connection, or no answer in time
-        return refuse(f"Table '{table}' was not loaded: {error}. Check project, dataset, location and your role on it.")
+        told = upstream.translated(error, {"project": project, "dataset": given.dataset}) or error
+        return refuse(f"Table '{table}' was not loaded: {told} Check project, dataset, location and your role on it.")
     print(f"{rows} rows loaded into {table}")
     return 0
 
