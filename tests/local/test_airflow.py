@@ -207,6 +207,23 @@ def test_a_backfill_verifies_each_day_repeats_what_ran_before_and_names_the_day_
     assert promotions.history(past.clients.models) == before
 
 
+EMPTY = """
+from airflow.sdk import DAG, CronTriggerTimetable
+dag = DAG("tide_empty", schedule=CronTriggerTimetable("30 23 * * *", timezone="Asia/Kolkata"), catchup=False)
+"""
+
+
+@pytest.mark.airflow
+def test_a_run_without_task_instances_is_green_for_airflow_and_red_for_a_backfill(
+    harbour: Harbour, past: Backfill
+) -> None:
+    harbour.lab.storage.bucket(DAGS_BUCKET).blob("dags/tides/empty.py").upload_from_string(EMPTY)
+    until(lambda: "tide_empty" in harbour.client.dag_ids())
+    harbour.client.unpause("tide_empty")
+    with pytest.raises(BadData, match=r"2011-03-02: DAG run '.*' ended success \(no task at all\)"):
+        perform(replace(past, dag_id="tide_empty", last=date(2011, 3, 2)), lambda _: None)
+
+
 @pytest.mark.airflow
 @pytest.mark.parametrize("failure", AIRFLOW_FAILURES, ids=str)
 def test_no_failure_ends_green_in_airflow(harbour: Harbour, failures: dict[str, Fate], failure: AirflowFailure) -> None:
