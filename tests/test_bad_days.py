@@ -126,7 +126,10 @@ def good_day(town: Town) -> list[dict[str, Any]]:
     return rows
 
 
-@pytest.mark.parametrize("weather", WEATHER)
+# The gate's finding is the one that no other test shows in Airflow.
+@pytest.mark.parametrize(
+    "weather", ["heat", *(pytest.param(kind, marks=pytest.mark.soak) for kind in WEATHER if kind != "heat")]
+)
 def test_a_bad_day_is_red_at_wait_with_the_models_last_words_and_the_table_keeps_what_it_had(
     town: Town, good_day: list[dict[str, Any]], weather: str
 ) -> None:

@@ -64,7 +64,10 @@ def test_stopping_leaves_the_signals_as_they_were(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
+@pytest.mark.parametrize(
+    ("number", "code", "name"),
+    [(signal.SIGINT, 130, "Ctrl-C"), pytest.param(signal.SIGTERM, 143, "SIGTERM", marks=pytest.mark.soak)],
+)
 def test_a_signal_while_pulumi_and_airflow_start_ends_both(
     tmp_path: Path, number: signal.Signals, code: int, name: str
 ) -> None:
