@@ -36,7 +36,7 @@ GROUP = 16  # products that add up without an overflow
 NULL = 7_046_029_254_386_353_131  # a number that no value is likely to have
 LEAST, GREATEST = 2.0**-30, 2.0**32  # of a double that is taken apart
 STEPS = (30, 26, 26)  # bits of a double after its whole part
-DIGITS = 15  # of a digest, in hex
+MASK = (1 << 60) - 1  # of a digest: its last 15 hex digits
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -73,7 +73,7 @@ DUCKDB = Dialect(
     quote='"',
     divided="(({n}) // {by})",
     remainder="(({n}) % {by})",
-    digest=f"CAST(md5_number({{t}}) & {16**DIGITS - 1}::UHUGEINT AS INT64)",
+    digest=f"CAST(md5_number({{t}}) & {MASK}::UHUGEINT AS INT64)",
     double="{c}::DOUBLE",
     micros="epoch_us({c})",
     decimals="CAST(CAST({c} AS DECIMAL(38, 9)) AS STRING)",
@@ -176,15 +176,17 @@ def text(rows: int, first: int, second: int) -> str:
     return f"{rows}-{first:x}-{second:x}"
 
 
-def parts_of(text: str) -> tuple[int, int, int]:
+def parts_of(fingerprint: str) -> tuple[int, int, int]:
     """The three numbers of a fingerprint."""
-    rows, first, second = text.split("-")
+    rows, first, second = fingerprint.split("-")
     return int(rows), int(first, 16), int(second, 16)
 
 
-def combined(texts: Iterable[str]) -> str:
+def combined(fingerprints: Iterable[str]) -> str:
     """The fingerprint of a table from those of its parts."""
-    rows, first, second = (sum(numbers) for numbers in zip((0, 0, 0), *map(parts_of, texts), strict=False))
+    rows = first = second = 0
+    for part in map(parts_of, fingerprints):
+        rows, first, second = rows + part[0], first + part[1], second + part[2]
     return text(rows, first, second)
 
 
@@ -229,7 +231,7 @@ def _cut_in_python(value: float) -> tuple[int, ...]:
 
 def _digest(text: str) -> int:
     digest = hashlib.md5(text.encode(), usedforsecurity=False).digest()
-    return int.from_bytes(digest, "little") % 16**DIGITS
+    return int.from_bytes(digest, "little") & MASK
 
 
 def _written(kind: str, value: object) -> str:
