@@ -175,8 +175,8 @@ def _conclude(run: Run, plan: Plan, staged: Staged) -> Status:
 
 
 def _found(run: Run, staged: Staged) -> tuple[str, int]:
-    """The fingerprint of the partition, and how many of its rows carry this run's id and time."""
-    own = "COUNTIF(run_id = @run_id AND predicted_at = @predicted_at)"
+    """The fingerprint of the partition, and how many of its rows carry this run's id, version and time."""
+    own = "COUNTIF(run_id = @run_id AND model_version = @model_version AND predicted_at = @predicted_at)"
     query = fingerprint.bigquery_sql(
         predictions.hashed(run), f"`{run.settings.table}`", where="run_date = @run_date", also=own
     )
@@ -184,6 +184,7 @@ def _found(run: Run, staged: Staged) -> tuple[str, int]:
         query_parameters=[
             bigquery.ScalarQueryParameter("run_date", "DATE", run.run_date),
             bigquery.ScalarQueryParameter("run_id", "STRING", run.id),
+            bigquery.ScalarQueryParameter("model_version", "STRING", run.facts.model_version),
             bigquery.ScalarQueryParameter("predicted_at", "TIMESTAMP", staged.predicted_at),
         ],
         labels=run.labels,
