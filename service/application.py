@@ -70,7 +70,6 @@ def live_version(run: Run) -> str:
         raise BadUsage(
             text, f"There is nothing to apply, so train first: python -m service train --run-date {run.run_date}"
         )
-    step("live version", f"Version {promotion.to_version} is live on {run.run_date}.", since=promotion.effective_date)
     return promotion.to_version
 
 
@@ -86,7 +85,7 @@ def fetched_version(run: Run) -> Path:
     folder.mkdir()
     versions.fetch(run.clients.models, manifest, folder)
     label(version=manifest.version)
-    step("version", f"Version {manifest.version} is fetched.", bytes=bytes_of(folder))
+    step("version", f"Version {manifest.version} is live on {run.run_date}.", bytes=bytes_of(folder))
     return folder
 
 
@@ -133,9 +132,8 @@ def compare_and_judge(
     judge_findings(run, [*findings, *more], written)
     against = f"compared with {earlier.run_date}" if earlier else "with no earlier run date to compare with"
     text = f"The gate let {report['rows']} predictions pass, {against}."
-    step(
-        "gate", text, rows=report["rows"], bytes=sum(path.stat().st_size for path in written.paths), gate=run.facts.gate
-    )
+    size = sum(bytes_of(path) for path in written.paths)
+    step("gate", text, rows=report["rows"], bytes=size, gate=run.facts.gate)
 
 
 def judge_findings(run: Run, findings: list[Finding], files: DataFiles) -> None:

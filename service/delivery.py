@@ -50,6 +50,7 @@ class Staged:
 
     files: dict[str, int]
     rows: int
+    bytes: int
     fingerprint: str
     predicted_at: datetime
     started_at: str  # of the attempt, or of the execution whose tasks made it together
@@ -68,6 +69,7 @@ def stage(run: Run, content: Content) -> Staged:
     return Staged(
         files={f"gs://{run.clients.runs.name}/{name}": generation},
         rows=content.rows,
+        bytes=bytes_of(content.path),
         fingerprint=content.fingerprint,
         predicted_at=content.predicted_at,
         started_at=f"{run.started_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
@@ -170,7 +172,7 @@ def _conclude(run: Run, plan: Plan, staged: Staged) -> Status:
         return _superseded(run, read_plan(run)[0] or plan, staged)
     run.facts.rows, run.facts.output_fingerprint = plan.rows, plan.fingerprint
     text = f"{plan.rows} predictions are in {_partition(run)}."
-    step("delivery", text, rows=plan.rows, bytes=bytes_of(content.path), load_job=plan.load_job)
+    step("delivery", text, rows=plan.rows, bytes=staged.bytes, load_job=plan.load_job)
     return "succeeded"
 
 

@@ -27,7 +27,7 @@ from service.delivery import Staged
 from service.errors import UpstreamFailed
 from service.inputs import PreparedInput
 from service.key_digest import KeyDigest
-from service.logs import event
+from service.logs import bytes_of, event, label
 from service.parts import Part, Split
 from service.receipt import Status
 from service.run import Run
@@ -47,6 +47,7 @@ def apply(run: Run) -> Status | None:
     if split is None:
         split = parts.agree(run, application.live_version(run), inputs.generation(run))
     run.facts.model_version = split.model_version
+    label(version=split.model_version)
     if parts.read(run, run.settings.task_index) is None:
         part = parts.record(run, _made(run, split))
         event(f"Part {part.task + 1} of {split.tasks} is done: {part.rows} predictions.", fingerprint=part.fingerprint)
@@ -102,14 +103,15 @@ def _delivered(run: Run, split: Split, found: list[Part]) -> Status | None:
         event(f"Task {earlier['task']} has delivered all parts.", load_job=earlier["load_job"])
         return None
     _gather(run, split, found)
+    _pass_gate(run, found)
     staged = Staged(
         files={part.uri: int(part.generation or 0) for part in found if part.uri},
         rows=sum(part.rows for part in found),
+        bytes=bytes_of(run.folder / "parts"),
         fingerprint=fingerprint.combined(part.fingerprint for part in found),
         predicted_at=predictions.parsed_time(split.predicted_at),
         started_at=split.started_at,
     )
-    _pass_gate(run, found)
     return delivery.carry_out(run, staged)
 
 

@@ -204,3 +204,14 @@ def test_a_training_is_not_shared(deployment: Deployment) -> None:
     env = {"CLOUD_RUN_EXECUTION": "e", "CLOUD_RUN_TASK_COUNT": "2", "IMAGE_DIGEST": "sha256:1", "CODE_COMMIT": "c"}
     ended = deployment.main("train", "--run-date", str(BASE), **env)
     assert (ended.code, "Declare its job with one task." in ended.said) == (2, True)
+
+
+def test_a_run_of_several_tasks_is_replayed_share_by_share(deployment: Deployment, tmp_path: Path) -> None:
+    assert deployment.main("train", "--run-date", str(BASE), IMAGE_DIGEST="sha256:1").code == 0
+    execution = Execution(deployment, tmp_path)
+    for task in range(TASKS):
+        assert execution.task(task)[-1].code == 0
+    (receipt,) = [r for r in deployment.receipts() if r["action"] == "application"]
+    again = deployment.main("replay", "--run-id", receipt["run_id"], IMAGE_DIGEST="sha256:1")
+    assert again.code == 0, again.said
+    assert json.loads(again.out)["same"]["output"] == receipt["output_fingerprint"]
