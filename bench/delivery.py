@@ -1,4 +1,4 @@
-"""A million predictions through the real service: how long gate and delivery take, and the service's own memory.
+"""Millions of predictions through the real service: how long gate and delivery take, and the service's own memory.
 
 The model and its tables are made for this and thrown away. Does not own the local cloud they lie in.
 """
@@ -14,15 +14,18 @@ import duckdb
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 
+from bench import recipe
 from bench.own_memory import PREFIX
 from local import environments
 from service import spec, table
 
 ROOT = Path(__file__).resolve().parent.parent
-ROWS = 1_000_000
-DATE = ("--run-date", "2024-05-01")
+ROWS, LARGE = 1_000_000, 10_000_000
+RUN_DATE = "2024-05-01"
+DATE = ("--run-date", RUN_DATE)
+ALLOWED_SECONDS = 2
 MODEL_ENDS = "the model ends"  # as million_rows.py says it
-DELIVERED = "predictions are in"  # as service/delivery.py says it
+DONE = "Well done."  # as service/run.py says it, after the receipt
 COLUMNS = [
     {"name": "account", "type": "STRING", "mode": "REQUIRED", "description": "Whom the prediction is for."},
     {
@@ -42,28 +45,67 @@ COLUMNS = [
 class Delivered:
     """What one application took."""
 
-    seconds: float  # from the model's last word to the verified partition
+    seconds: float  # from the model's last word, its Parquet file on disk, to the receipt
     whole_seconds: float  # from the service's start to its end
     own_mib: float
     rollback_seconds: float  # of the command, from its start to its end
 
 
-def measure(cloud: dict[str, str], folder: Path) -> Delivered:
-    """Train and apply a model of a million keys on a running local cloud.
+@dataclass(frozen=True)
+class Beside:
+    """What the same rows take without the service."""
+
+    bare: recipe.Bare  # of the very file that was loaded
+    recipe_seconds: float | None  # the old recipe's way, where the Cloud SDK is installed
+
+    def ratio(self, ours: Delivered) -> float:
+        """Of a delivery to upload and bare load, after the two seconds that are allowed beside."""
+        return (ours.seconds - ALLOWED_SECONDS) / self.bare.seconds
+
+
+def measure(cloud: dict[str, str], folder: Path, rows: int) -> Delivered:
+    """Train and apply a model of so many keys on a running local cloud.
 
     Raises:
         RuntimeError: a run of the service failed, with its last words, or said something else than expected.
     """
     env = _environment(cloud, folder)
-    described = _write_model(folder / "models" / env["MODEL"])
+    described = _write_model(folder / "models" / env["MODEL"], rows)
     _declare(env, described)
     _service(env, "train", *DATE)
     lines = _service(env, "apply", *DATE)
-    model_ended, delivered = _first(lines, MODEL_ENDS)[0], _first(lines, DELIVERED)[0]
+    model_ended, done = _first(lines, MODEL_ENDS)[0], _first(lines, DONE)[0]
     whole, told = _first(lines, PREFIX)
     _service(env, "train", *DATE)  # another version, to return from
     rollback, _ = _first(_service(env, "rollback", "--reason", "bench"), PREFIX)
-    return Delivered(delivered - model_ended, whole, int(told.removeprefix(PREFIX)) / 1024, rollback)
+    return Delivered(done - model_ended, whole, int(told.removeprefix(PREFIX)) / 1024, rollback)
+
+
+def measure_beside(cloud: dict[str, str], folder: Path) -> Beside:
+    """Load what `measure` has delivered once more, without the service.
+
+    Raises:
+        RuntimeError: a command of the Cloud SDK failed.
+    """
+    env = _environment(cloud, folder)
+    store, warehouse = _clients(env)
+    bucket, file = store.bucket(env["RUNS_BUCKET"]), folder / "staged.parquet"
+    (staged,) = bucket.list_blobs(prefix="output/", match_glob="**.parquet")
+    staged.download_to_filename(str(file))
+    table_name = f"{warehouse.project}.{env['DATASET']}.{env['MODEL']}"
+    bare = recipe.bare(bucket, warehouse, table_name, file, RUN_DATE)
+    return Beside(bare, recipe.old_way(env, bucket.name, env["DATASET"], file, folder))
+
+
+def _clients(env: dict[str, str]) -> tuple[storage.Client, bigquery.Client]:
+    project = env["GOOGLE_CLOUD_PROJECT"]
+    store = storage.Client(
+        project, credentials=AnonymousCredentials(), client_options={"api_endpoint": env["STORAGE_ENDPOINT"]}
+    )
+    warehouse = bigquery.Client(
+        project, credentials=AnonymousCredentials(), client_options={"api_endpoint": env["BIGQUERY_ENDPOINT"]}
+    )
+    return store, warehouse
 
 
 def _environment(cloud: dict[str, str], folder: Path) -> dict[str, str]:
@@ -79,7 +121,7 @@ def _environment(cloud: dict[str, str], folder: Path) -> dict[str, str]:
     }
 
 
-def _write_model(folder: Path) -> spec.ModelSpec:
+def _write_model(folder: Path, rows: int) -> spec.ModelSpec:
     package = folder / "source" / "million"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
@@ -88,7 +130,7 @@ def _write_model(folder: Path) -> spec.ModelSpec:
     (folder / "schema.json").write_text(json.dumps({"columns": COLUMNS}))
     (folder / "config.json").write_text("{}")
     keys = folder / "keys.parquet"
-    duckdb.sql(f"SELECT printf('A%010d', range) AS account FROM range({ROWS})").write_parquet(str(keys))  # noqa: S608 (a number)
+    duckdb.sql(f"SELECT printf('A%010d', range) AS account FROM range({rows})").write_parquet(str(keys))  # noqa: S608 (a number)
     action = {"input": {"file": keys.name, "format": "parquet"}, "reads": [], "config": "config.json"}
     document = {
         "name": folder.name,
@@ -106,12 +148,7 @@ def _write_model(folder: Path) -> spec.ModelSpec:
 def _declare(env: dict[str, str], described: spec.ModelSpec) -> None:
     """Make buckets and tables as the stack would."""
     project = env["GOOGLE_CLOUD_PROJECT"]
-    store = storage.Client(
-        project, credentials=AnonymousCredentials(), client_options={"api_endpoint": env["STORAGE_ENDPOINT"]}
-    )
-    warehouse = bigquery.Client(
-        project, credentials=AnonymousCredentials(), client_options={"api_endpoint": env["BIGQUERY_ENDPOINT"]}
-    )
+    store, warehouse = _clients(env)
     for name in (env["MODELS_BUCKET"], env["RUNS_BUCKET"]):
         store.create_bucket(name, location=env["LOCATION"])
     dataset = bigquery.Dataset(f"{project}.{env['DATASET']}")

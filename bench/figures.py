@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench import emulators, services
-from bench.delivery import ROWS
+from bench.delivery import LARGE, ROWS
 from bench.ground import Ground
 
 PREVIEWS, PARSES, LOADS = 3, 5, 3
@@ -108,6 +108,24 @@ def _delivery(ground: Ground) -> Sample:
     return Sample(ground.delivered.seconds, f"the whole application {ground.delivered.whole_seconds:.1f} s")
 
 
+def _large_delivery(ground: Ground) -> Sample:
+    ours, beside = ground.delivered_large
+    bare = f"upload {beside.bare.upload:.1f} s and bare load {beside.bare.load:.1f} s"
+    return Sample(beside.ratio(ours), f"{ours.seconds:.1f} s; {bare}; the whole application {ours.whole_seconds:.1f} s")
+
+
+def _large_memory(ground: Ground) -> Sample:
+    return Sample(ground.delivered_large[0].own_mib)
+
+
+def _recipe(ground: Ground) -> Sample:
+    ours, beside = ground.delivered_large
+    if beside.recipe_seconds is None:
+        raise RuntimeError("gcloud and bq are not installed here.")
+    told = f"{beside.recipe_seconds:.1f} s as CSV by gcloud and bq --replace"
+    return Sample(beside.recipe_seconds / ours.seconds, told)
+
+
 def _delivery_memory(ground: Ground) -> Sample:
     return Sample(ground.delivered.own_mib)
 
@@ -196,5 +214,8 @@ FIGURES = (
     Figure("delivery", f"gate and delivery of {ROWS} rows", "s", 10, _delivery),
     Figure("delivery-memory", "the service's own peak in that", "MiB", 512, _delivery_memory),
     Figure("rollback", "`python -m service rollback`, from start to end", "s", 5, _rollback),
+    Figure("large-delivery", f"{LARGE:,} predictions to receipt, less 2 s, to a bare load", "x", 1.3, _large_delivery),
+    Figure("large-delivery-memory", "the service's own peak in that", "MiB", 512, _large_memory),
+    Figure("beside-recipe", "the old recipe's way, which checks nothing, to ours", "x", None, _recipe),
     Figure("demo", "`make demo`, everything cached", "s", 120, _demo),
 )

@@ -71,7 +71,7 @@ def _doc_md(model: ModelSpec, action: ActionSpec, deployed: Deployed) -> str:
         "",
         model.triage.strip(),
         "",
-        f"* Job: `{deployed.job}`",
+        f"* Job: `{deployed.job}`" + (f", in {action.tasks} tasks" if action.tasks > 1 else ""),
         f"* Receipts: `gs://{deployed.runs_bucket}/receipts/{action.name}/`",
         f"* Predictions: `{deployed.table}`",
     ]

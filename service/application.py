@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from service import (
     comparison,
     data_files,
@@ -39,8 +41,9 @@ def apply(run: Run) -> Status:
         BadUsage: no version is live on the run date.
         BadData: the version, the input or the predictions are not fit for use.
     """
-    run.facts.table, run.facts.partition = run.settings.table, f"{run.run_date:%Y%m%d}"
-    model = _fetched_version(run)
+    name_partition(run)
+    run.facts.model_version = live_version(run)
+    model = fetched_version(run)
     data = inputs.prepare(run)
     output = run.folder / "output"
     words = model_process.run_model(run, data_path=data.path, model_path=model, output_path=output)
@@ -50,22 +53,39 @@ def apply(run: Run) -> Status:
     return delivery.deliver(run, content)
 
 
-def _fetched_version(run: Run) -> Path:
+def name_partition(run: Run) -> None:
+    """Record which partition the run is about."""
+    run.facts.table, run.facts.partition = run.settings.table, f"{run.run_date:%Y%m%d}"
+
+
+def live_version(run: Run) -> str:
+    """The version that is live on the run date.
+
+    Raises:
+        BadUsage: there is none.
+    """
     promotion = promotions.live_on(promotions.history(run.clients.models), run.run_date)
     if promotion is None:
         text = f"No version of '{run.spec.name}' is live on {run.run_date}."
         raise BadUsage(
             text, f"There is nothing to apply, so train first: python -m service train --run-date {run.run_date}"
         )
-    run.facts.model_version = promotion.to_version
-    manifest = versions.read(run.clients.models, promotion.to_version)
+    return promotion.to_version
+
+
+def fetched_version(run: Run) -> Path:
+    """Fetch the files of the run's version, verified.
+
+    Raises:
+        BadData: a file is not what it was, or the version was trained for a later day.
+    """
+    manifest = versions.read(run.clients.models, str(run.facts.model_version))
     _refuse_leakage(run, manifest)
     folder = run.folder / "model"
     folder.mkdir()
     versions.fetch(run.clients.models, manifest, folder)
-    label(version=promotion.to_version)
-    text = f"Version {promotion.to_version} is live on {run.run_date}."
-    step("version", text, bytes=bytes_of(folder), since=promotion.effective_date)
+    label(version=manifest.version)
+    step("version", f"Version {manifest.version} is live on {run.run_date}.", bytes=bytes_of(folder))
     return folder
 
 
@@ -85,28 +105,43 @@ def _checked(run: Run, data: PreparedInput, output: Path) -> Content:
     """
     files = predictions.find(output)
     with data_files.connect(run.folder) as connection:
-        found = gate.examine(connection, files, data.files, run.spec.columns, run.spec.entity_key)
+        found = gate.examine(connection, files, data.files, run.spec.columns, run.spec.entity_key, due=data.due)
         findings = [finding.masked() for finding in found]
         run.facts.gate = _report(findings)
         # What does not have the table's columns and types cannot be compared with what is in the table.
         if any(not finding.may_be_forced for finding in findings):
-            _judge(run, findings, files)
+            judge_findings(run, findings, files)
         content = predictions.write(run, connection, files, datetime.now(UTC))
-        earlier = reference.latest_earlier(run, drift.compared(run.spec.columns, run.spec.entity_key))
-        written = DataFiles((content.path,), "parquet")
-        limits = run.spec.gates.delivery
-        more, report = comparison.compare(connection, written, run.spec.columns, run.spec.entity_key, limits, earlier)
-    findings += more
-    run.facts.gate = _report(findings) | report
-    run.facts.predicted_at = f"{content.predicted_at:%Y-%m-%dT%H:%M:%S.%fZ}"
-    _judge(run, findings, files)
-    against = f"compared with {earlier.run_date}" if earlier else "with no earlier run date to compare with"
-    text = f"The gate let {content.rows} predictions pass, {against}."
-    step("gate", text, rows=content.rows, bytes=bytes_of(output), gate=run.facts.gate)
+        run.facts.predicted_at = f"{content.predicted_at:%Y-%m-%dT%H:%M:%S.%fZ}"
+        compare_and_judge(run, connection, DataFiles((content.path,), "parquet"), findings)
     return content
 
 
-def _judge(run: Run, findings: list[Finding], files: DataFiles) -> None:
+def compare_and_judge(
+    run: Run, connection: duckdb.DuckDBPyConnection, written: DataFiles, findings: list[Finding]
+) -> None:
+    """The end of the gate, over all predictions in the table's form: hold them against an earlier run date, and judge.
+
+    Raises:
+        BadData: there are findings that nobody may overrule, or has overruled.
+    """
+    columns, key = run.spec.columns, run.spec.entity_key
+    earlier = reference.latest_earlier(run, drift.compared(columns, key))
+    more, report = comparison.compare(connection, written, columns, key, run.spec.gates.delivery, earlier)
+    run.facts.gate = _report([*findings, *more]) | report
+    judge_findings(run, [*findings, *more], written)
+    against = f"compared with {earlier.run_date}" if earlier else "with no earlier run date to compare with"
+    text = f"The gate let {report['rows']} predictions pass, {against}."
+    size = sum(bytes_of(path) for path in written.paths)
+    step("gate", text, rows=report["rows"], bytes=size, gate=run.facts.gate)
+
+
+def judge_findings(run: Run, findings: list[Finding], files: DataFiles) -> None:
+    """Refuse what was found, unless the run was given a reason that overrules it, which is then recorded.
+
+    Raises:
+        BadData: there are findings that nobody may overrule, or has overruled.
+    """
     to_do = "Correct the model, its input, schema.json or gates in model.yaml; the table keeps what it had."
     if all(finding.may_be_forced for finding in findings):
         to_do += " If the predictions are right all the same: apply --force --reason '...'."

@@ -18,6 +18,9 @@ from service.errors import BadData, ServiceError
 MEMORY_LIMIT = "256MB"
 THREADS = 2
 
+# A dictionary is worth its making only where values are few.
+PARQUET = "FORMAT parquet, COMPRESSION snappy, DICTIONARY_SIZE_LIMIT 1000"
+
 # What DuckDB raises when a file is at fault; anything else is a fault of ours or of the machine.
 UNREADABLE = (duckdb.InvalidInputException, duckdb.IOException, duckdb.BinderException, duckdb.ConversionException)
 # Where its messages show what a file holds.
@@ -86,7 +89,7 @@ def columns(connection: duckdb.DuckDBPyConnection, files: DataFiles) -> dict[str
 
 def copy(connection: duckdb.DuckDBPyConnection, select: str, path: Path, format: str) -> None:
     """Write the rows of a SELECT into one file."""
-    options = "FORMAT csv, HEADER true" if format == "csv" else "FORMAT parquet"
+    options = "FORMAT csv, HEADER true" if format == "csv" else PARQUET
     connection.execute(f"COPY ({select}) TO {literal(str(path))} ({options})")
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import duckdb
 
-from service import data_files
+from service import data_files, key_digest
 from service.columns import Column
 from service.data_files import DataFiles, select
 from service.findings import Finding
+from service.key_digest import KeyDigest
 from service.predictions import cast
 
 EXAMPLES = 3
@@ -40,13 +41,20 @@ class _Rule:
 
 
 def examine(
-    connection: duckdb.DuckDBPyConnection, predictions: DataFiles, keys: DataFiles, columns: Sequence[Column], key: str
+    connection: duckdb.DuckDBPyConnection,
+    predictions: DataFiles,
+    keys: DataFiles,
+    columns: Sequence[Column],
+    key: str,
+    *,
+    due: KeyDigest | None = None,
 ) -> list[Finding]:
     """Check a model's predictions against its schema and against the keys of its input.
 
     Args:
         keys: the input; each key in it, however often, needs exactly one prediction.
         key: the entity key.
+        due: the digest of the input's different keys, if it is known: with it, keys that match take no memory.
 
     Raises:
         BadData: the predictions cannot be read.
@@ -57,11 +65,48 @@ def examine(
     whole = [column for column in present if _fits(column, kinds[column.name])]
     try:
         findings += _values(connection, predictions, whole, kinds, key)
-        if any(column.name == key for column in whole):
-            findings += _keys(connection, predictions, keys, next(c for c in whole if c.name == key))
+        known = next((c for c in whole if c.name == key), None)
+        if known and (due is None or not _match(connection, predictions, known, due)):
+            findings += _keys(connection, predictions, keys, known)
     except data_files.UNREADABLE as error:
         raise data_files.unreadable(predictions, error) from error
     return findings
+
+
+def examine_parts(
+    connection: duckdb.DuckDBPyConnection,
+    parts: DataFiles,
+    columns: Sequence[Column],
+    key: str,
+    due: KeyDigest,
+) -> list[Finding]:
+    """Check predictions in the table's form, of which each part has been held against its share of the input.
+
+    Raises:
+        BadData: the parts cannot be read.
+    """
+    kinds = data_files.columns(connection, parts)
+    known = next(column for column in columns if column.name == key)
+    try:
+        findings = list(_values(connection, parts, columns, kinds, key))
+        if _match(connection, parts, known, due):
+            return findings
+        made = key_digest.of_all(connection, parts, known)
+    except data_files.UNREADABLE as error:
+        raise data_files.unreadable(parts, error) from error
+    text = (
+        f"The parts hold {made.keys} predictions for the {due.keys} keys of the input, and they are not one for each."
+    )
+    return [
+        *findings,
+        Finding(rule="missing_key", column=key, count=abs(made.keys - due.keys), examples=(), message=text),
+    ]
+
+
+def _match(connection: duckdb.DuckDBPyConnection, predictions: DataFiles, key: Column, due: KeyDigest) -> bool:
+    """Whether there is exactly one prediction for each due key, told without holding them."""
+    made = key_digest.of_all(connection, predictions, key)
+    return not due.without and (made.keys, made.first, made.second) == (due.keys, due.first, due.second)
 
 
 def _names(kinds: dict[str, str], columns: Sequence[Column]) -> Iterator[Finding]:

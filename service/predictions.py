@@ -31,7 +31,7 @@ DUCKDB_TYPES = {
 class Content:
     """A file for the table: its path, and what it must hold once it is there.
 
-    The fingerprint leaves out `run_id` and `predicted_at`, which every row shares: the same predictions made twice
+    The fingerprint leaves out what every row shares (run date and id, version, time): the same predictions made twice
     have the same fingerprint.
     """
 
@@ -62,9 +62,8 @@ def cast(column: Column, source: str | None = None) -> str:
 
 
 def hashed(run: Run) -> fingerprint.Columns:
-    """The columns that make a delivery's fingerprint."""
-    own = [(column.name, column.type) for column in run.spec.columns]
-    return [("run_date", "DATE"), *own, ("model_version", "STRING")]
+    """The columns that make a delivery's fingerprint: the model's own."""
+    return [(column.name, column.type) for column in run.spec.columns]
 
 
 def parsed_time(text: str) -> datetime:

@@ -44,6 +44,8 @@ class Facts:
     predicted_at: str | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
     environment_fingerprint: str | None = None  # see model_environment.py
+    task: int | None = None  # the one of several tasks that delivered, or failed
+    tasks: int | None = None  # that shared the execution, if it was shared
 
 
 @dataclass(frozen=True, kw_only=True)

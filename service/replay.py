@@ -6,8 +6,9 @@ Delivers nothing, promotes nothing and writes no receipt. Does not own the steps
 from pathlib import Path
 from typing import Any
 
-from service import data_files, inputs, model_process, objects, predictions, versions
+from service import data_files, fingerprint, inputs, model_process, objects, predictions, versions
 from service.errors import BadData, BadUsage
+from service.inputs import PreparedInput
 from service.logs import event
 from service.run import Run
 
@@ -38,6 +39,8 @@ def replay(run: Run, receipt: dict[str, Any]) -> dict[str, Any]:
     run.facts.model_version = receipt["model_version"]
     manifest = versions.read(run.clients.models, receipt["model_version"])
     data = inputs.prepare(run)
+    if receipt.get("tasks"):
+        return _replay_tasks(run, receipt, data)
     output = run.folder / "output"
     model = run.folder / "model" if run.action.name == "application" else output
     if run.action.name == "application":
@@ -54,6 +57,27 @@ def replay(run: Run, receipt: dict[str, Any]) -> dict[str, Any]:
         else:
             then["output"] = {name: file["sha256"] for name, file in manifest.files.items()}
             now["output"] = _digests(output)
+    return _compared(receipt["run_id"], then, now)
+
+
+def _replay_tasks(run: Run, receipt: dict[str, Any], data: PreparedInput) -> dict[str, Any]:
+    """Each task's share in its turn: a model may predict otherwise for a row among other rows."""
+    model = run.folder / "model"
+    model.mkdir()
+    versions.fetch(run.clients.models, versions.read(run.clients.models, receipt["model_version"]), model)
+    made, words = [], ""
+    for task in range(receipt["tasks"]):
+        with data_files.connect(run.folder) as connection:
+            share = inputs.share_of(run, connection, data.files, task, receipt["tasks"])
+            rows = connection.execute(data_files.select("count(*)", share.relation())).fetchone() or (0,)
+            path = inputs.written(connection, share, run.folder / f"data-{task}.{run.action.input.format}")
+        if rows[0]:
+            output = run.folder / f"output-{task}"
+            words = model_process.run_model(run, data_path=path, model_path=model, output_path=output)
+            with model_process.quoting(words):
+                made.append(_fingerprint(run, receipt, output))
+    then = {"input": receipt["input_fingerprint"], "output": receipt["output_fingerprint"]}
+    now = {"input": run.facts.input_fingerprint, "output": fingerprint.combined(made)}
     return _compared(receipt["run_id"], then, now)
 
 

@@ -44,7 +44,8 @@ class Run:
     def attempt(self) -> str:
         """A name for this attempt that no other has: what an attempt makes, it makes under this name."""
         settings = self.settings
-        return f"{settings.execution}-{settings.attempt}" if settings.attempt else settings.execution
+        task = f"-task{settings.task_index}" if settings.task_count > 1 else ""
+        return f"{settings.execution}{task}-{settings.attempt}" if settings.attempt else f"{settings.execution}{task}"
 
     @property
     def names(self) -> dict[str, str]:
@@ -58,10 +59,14 @@ class Run:
         return self.settings.labels(self.action.name, self.run_date)
 
 
-def perform(run: Run, work: Callable[[Run], Status]) -> None:
+def perform(run: Run, work: Callable[[Run], Status | None]) -> None:
     """Do the work once, write the receipt last, and say "Well done." only after it.
 
-    A repeated attempt of an execution that left a receipt does nothing and ends as that receipt says.
+    A repeated attempt of an execution that left a receipt does nothing and ends as that receipt says. Of the tasks that
+    share an execution one writes the receipt and says so; the others say that their part is done.
+
+    Args:
+        work: answers None when it is done and the receipt is another task's.
 
     Raises:
         ServiceError: the run failed; a receipt says so, unless the platform will try again.
@@ -70,17 +75,19 @@ def perform(run: Run, work: Callable[[Run], Status]) -> None:
     if status is None:
         event(f"The {run.action.name} of {run.spec.name} for {run.run_date} begins.", execution=run.settings.execution)
         status = _attempt(run, work)
-        receipt.derive_table(run.clients.bigquery, run.settings, run.labels)
-        text = f"The receipt says that the run {STATUS_WORDS[status]}. {run.facts.message or ''}"
-        step("receipt", text.strip(), status=status)
+        if status is not None:
+            receipt.derive_table(run.clients.bigquery, run.settings, run.labels)
+            text = f"The receipt says that the run {STATUS_WORDS[status]}. {run.facts.message or ''}"
+            step("receipt", text.strip(), status=status)
     if status == "succeeded":
         event(LAST_WORDS, run_id=run.id)
 
 
-def _attempt(run: Run, work: Callable[[Run], Status]) -> Status:
+def _attempt(run: Run, work: Callable[[Run], Status | None]) -> Status | None:
     try:
         status = work(run)
-        receipt.write(run.clients.runs, _receipt(run, status, message=None))
+        if status is not None and not _recorded(run, status):
+            return None
     except Exception as error:
         fault = upstream.translated(error, run.names)
         _record_failure(run, error, fault)
@@ -90,8 +97,28 @@ def _attempt(run: Run, work: Callable[[Run], Status]) -> Status:
     return status
 
 
+def _recorded(run: Run, status: Status) -> bool:
+    """Write the receipt, unless another task, or an attempt beside this one, has told of the same delivery.
+
+    Raises:
+        UpstreamFailed: there is one that tells of something else.
+    """
+    try:
+        receipt.write(run.clients.runs, _receipt(run, status, message=None))
+    except UpstreamFailed:
+        other = receipt.read(run.clients.runs, run.action.name, run.id, run.settings.execution)
+        told = other and (other["status"], other["load_job"])
+        if run.settings.task_count == 1 or told != (status, run.facts.load_job):
+            raise
+        event(f"Task {other and other['task']} has delivered the same parts.", load_job=run.facts.load_job)
+        return False
+    return True
+
+
 def _earlier_status(run: Run) -> Status | None:
     """How an earlier attempt of this execution ended for good, or None.
+
+    Of several tasks, the status of one that delivered is that task's alone; the others do what is left of their own.
 
     Raises:
         BadUsage, BadData: it failed in a way that repeating does not change.
@@ -106,7 +133,8 @@ def _earlier_status(run: Run) -> Status | None:
         what = f"An earlier attempt of execution '{run.settings.execution}' failed for good: {earlier['message']}"
         raise kind(what, "Start a new execution once that is corrected.")
     status: Status = earlier["status"]
-    return None if status == "failed" else status
+    mine = run.settings.task_count == 1 or earlier["task"] == run.settings.task_index
+    return None if status == "failed" or not mine else status
 
 
 def _record_failure(run: Run, error: Exception, fault: ServiceError | None) -> None:

@@ -57,6 +57,8 @@ class Settings:
     airflow_url: str | None  # of its web pages, for links
     execution: str
     attempt: int  # 0 for the first; the platform's retries count up
+    task_index: int  # of the tasks that share one execution, from 0
+    task_count: int
     by_hand: bool
     storage_endpoint: str | None
     bigquery_endpoint: str | None
@@ -139,9 +141,15 @@ def read(environment: Mapping[str, str] | None = None, *, model: str | None, run
     by_hand = "CLOUD_RUN_EXECUTION" not in env
     required = REQUIRED | (TO_RUN_THE_MODEL if runs_model else {}) | ({} if by_hand else ON_THE_PLATFORM)
     _require(env, required)
-    if env.get("CLOUD_RUN_TASK_COUNT", "1") != "1":
-        text = f"CLOUD_RUN_TASK_COUNT is '{env['CLOUD_RUN_TASK_COUNT']}'; tasks side by side would do the same run."
-        raise BadUsage(text, "Declare the job with one task.", where="environment")
+    task_index, task_count = _number(env, "CLOUD_RUN_TASK_INDEX", 0), _number(env, "CLOUD_RUN_TASK_COUNT", 1)
+    if by_hand and task_count != 1:
+        text = (
+            f"CLOUD_RUN_TASK_COUNT is '{task_count}', but there is no CLOUD_RUN_EXECUTION that the tasks could share."
+        )
+        raise BadUsage(text, "Leave both to Cloud Run.", where="environment")
+    if task_index >= max(task_count, 1):
+        text = f"CLOUD_RUN_TASK_INDEX is '{task_index}' of {task_count} tasks."
+        raise BadUsage(text, "Leave both to Cloud Run.", where="environment")
     return Settings(
         project=env["GOOGLE_CLOUD_PROJECT"],
         location=env["LOCATION"],
@@ -158,7 +166,9 @@ def read(environment: Mapping[str, str] | None = None, *, model: str | None, run
         airflow_dag_id=env.get("AIRFLOW_DAG_ID") or None,
         airflow_url=env.get("AIRFLOW_URL") or None,
         execution=_by_hand() if by_hand else env["CLOUD_RUN_EXECUTION"],
-        attempt=_attempt(env),
+        attempt=_number(env, "CLOUD_RUN_TASK_ATTEMPT", 0),
+        task_index=task_index,
+        task_count=task_count,
         by_hand=by_hand,
         storage_endpoint=env.get("STORAGE_ENDPOINT") or None,
         bigquery_endpoint=env.get("BIGQUERY_ENDPOINT") or None,
@@ -172,12 +182,10 @@ def _require(env: Mapping[str, str], names: Mapping[str, str]) -> None:
         raise BadUsage(f"Missing: {'; '.join(missing)}.", "Set each to a value that is not empty.", where="environment")
 
 
-def _attempt(env: Mapping[str, str]) -> int:
-    text = env.get("CLOUD_RUN_TASK_ATTEMPT", "0")
+def _number(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name, str(default))
     if not text.isdecimal():
-        raise BadUsage(
-            f"CLOUD_RUN_TASK_ATTEMPT is '{text}', not a number.", "Leave it to Cloud Run.", where="environment"
-        )
+        raise BadUsage(f"{name} is '{text}', not a number.", "Leave it to Cloud Run.", where="environment")
     return int(text)
 
 

@@ -76,6 +76,7 @@ class ActionSpec:
     memory_gib: float = 2
     timeout_seconds: int = 3600
     max_retries: int = 1
+    tasks: int = 1  # that share an application
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +151,7 @@ def _action(name: str, entry: dict[str, Any]) -> ActionSpec:
         reads=tuple(entry.get("reads", ())),
         **_whole(resources, "cpu"),
         **{key: resources[key] for key in ("memory_gib",) if key in resources},
-        **_whole(entry, "timeout_seconds", "max_retries"),
+        **_whole(entry, "timeout_seconds", "max_retries", "tasks"),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from service import inputs, model_process, promotion_gate, promotions, versions
+from service.errors import BadUsage
 from service.findings import judge
 from service.logs import bytes_of, label, step
 from service.receipt import Status
@@ -22,6 +23,9 @@ def train(run: Run) -> Status:
     Raises:
         BadData: the input, the model or what it learnt is not fit for use.
     """
+    if run.settings.task_count > 1:
+        text = f"This training has {run.settings.task_count} tasks, and each would make the same version."
+        raise BadUsage(text, "Declare its job with one task.")
     data = inputs.prepare(run)
     output = run.folder / "output"
     # Both names lead to one folder: some models write what they learnt to model_path, others to output_path.

@@ -15,7 +15,19 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from service import application, check, explain, live_version, promotions, receipt, replay, spec, training, versions
+from service import (
+    application,
+    check,
+    explain,
+    live_version,
+    promotions,
+    receipt,
+    replay,
+    spec,
+    tasks,
+    training,
+    versions,
+)
 from service.clients import connect
 from service.errors import BadUsage, UpstreamFailed
 from service.receipt import Status
@@ -38,7 +50,7 @@ def _train(args: argparse.Namespace, known: Settings) -> None:
 
 
 def _apply(args: argparse.Namespace, known: Settings) -> None:
-    _perform(args, known, "application", application.apply)
+    _perform(args, known, "application", tasks.apply if known.task_count > 1 else application.apply)
 
 
 def _check(args: argparse.Namespace, known: Settings) -> None:
@@ -117,7 +129,7 @@ def _history(_: argparse.Namespace, known: Settings) -> None:
         print(json.dumps(promotion.document()))
 
 
-def _perform(args: argparse.Namespace, known: Settings, action: str, work: Callable[[Run], Status]) -> None:
+def _perform(args: argparse.Namespace, known: Settings, action: str, work: Callable[[Run], Status | None]) -> None:
     model = spec.load(known.models_folder / known.model)
     with tempfile.TemporaryDirectory(prefix="predictions-") as folder, _stoppable():
         run = Run(

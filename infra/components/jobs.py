@@ -80,7 +80,12 @@ class PredictionJobs(pulumi.ComponentResource):
             f"{args.model.name}-{action.name}",
             name=job_name(args.stack.name, args.model.name, action.name),
             location=args.stack.region,
-            template=gcp.cloudrunv2.JobTemplateArgs(template=task, task_count=1),
+            template=gcp.cloudrunv2.JobTemplateArgs(
+                template=task,
+                task_count=action.tasks,
+                # All at once: none waits for another, and the last to finish delivers.
+                parallelism=action.tasks if action.tasks > 1 else None,
+            ),
             deletion_protection=args.stack.protect_data,
             labels={**args.stack.labels(args.model), "action": action.name},
             # Cloud Run refuses a job whose account cannot read its secrets.

@@ -61,6 +61,8 @@ def _cast(node: exp.Cast) -> exp.Expr | None:
     if node.args.get("format"):
         raise unsupported("CAST with a FORMAT clause")
     safe = isinstance(node, exp.TryCast)
+    if digest := _number_of_digest(node):
+        return digest
     source, target = kind(node.this), kind(node)
     if target == "STRUCT" and isinstance(node.this, exp.Struct):
         _name_fields(node.this, node.args["to"])
@@ -76,6 +78,24 @@ def _cast(node: exp.Cast) -> exp.Expr | None:
             else exp.TryCast(this=node.this, to=node.args["to"])
         )
     return call(macro, node.this)
+
+
+def _number_of_digest(node: exp.Cast) -> exp.Expr | None:
+    """The last bits of a reversed MD5 as a number, which GoogleSQL says by way of digits and DuckDB at once."""
+    text = node.this
+    if not isinstance(text, exp.Concat) or len(text.expressions) != 2 or kind(node) != "INT64":
+        return None
+    sign, digits = text.expressions
+    found = isinstance(digits, exp.Substring) and digits.this.find(exp.MD5Digest)
+    if not found or digits.args.get("length") or sign.name != "0x" or found.parent.key != "reverse":
+        return None
+    first = digits.args["start"]
+    start = int(first.name) if isinstance(first, exp.Literal) and first.is_int else 0
+    if not isinstance(digits.this, exp.LowerHex | exp.Hex) or not 17 < start <= 32:  # 15 digits fit whatever they are
+        return None
+    mask = exp.Literal.number(16 ** (33 - start) - 1)
+    number = exp.BitwiseAnd(this=call("md5_number", found.this), expression=cast(mask, "UHUGEINT"))
+    return cast(exp.paren(number), "BIGINT")
 
 
 def _name_fields(struct: exp.Struct, to: exp.DataType) -> None:
@@ -159,12 +179,21 @@ def _safe_negate(node: exp.SafeNegate) -> exp.Expr:
 
 @rule(exp.IntDiv)
 def _int_divide(node: exp.IntDiv) -> exp.Expr:
+    if _is_divisor(node.expression):
+        return exp.paren(exp.IntDiv(this=exp.paren(node.this), expression=node.expression))
     return call("bq_int_divide", node.this, node.expression)
 
 
 @rule(exp.Mod)
 def _mod(node: exp.Mod) -> exp.Expr:
+    if _is_divisor(node.expression):
+        return exp.paren(exp.Mod(this=exp.paren(node.this), expression=node.expression))
     return call("bq_mod", node.this, node.expression)
+
+
+def _is_divisor(node: exp.Expr) -> bool:
+    """Whether a number is there to see and is not 0: then nothing can go wrong, and the macro would write `a` twice."""
+    return isinstance(node, exp.Literal) and node.is_int and int(node.name) != 0
 
 
 LITERAL_COERCES = {"DATE", "TIMESTAMP", "DATETIME", "TIME", "STRING", "JSON", "BYTES", "INTERVAL"}

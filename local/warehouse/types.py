@@ -7,6 +7,7 @@ sqlglot cannot qualify just stays untyped, and DuckDB says what is wrong with it
 from collections.abc import Iterable
 
 from sqlglot import exp
+from sqlglot.dialects.bigquery import BigQuery
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
@@ -23,6 +24,10 @@ NAMES = {
     exp.DType.TIMESTAMPTZ: "TIMESTAMP", exp.DType.JSON: "JSON", exp.DType.INTERVAL: "INTERVAL", exp.DType.ARRAY: "ARRAY",
     exp.DType.STRUCT: "STRUCT",
 }  # fmt: skip
+
+
+# sqlglot does not know that TRUNC answers what it is given, or a FLOAT64 for whole numbers, as FLOOR does.
+RULES = BigQuery.EXPRESSION_METADATA | {exp.Trunc: BigQuery.EXPRESSION_METADATA[exp.Floor]}
 
 
 def kind(node: exp.Expr | None) -> str | None:
@@ -59,7 +64,7 @@ def annotate(tree: exp.Expr, tables: Iterable[Table]) -> exp.Expr | None:
             validate_qualify_columns=False,
             allow_partial_qualification=True,
         )
-        annotate_types(copy, schema=schema, dialect="bigquery")
+        annotate_types(copy, schema=schema, expression_metadata=RULES, dialect="bigquery")
     except (SqlglotError, KeyError, ValueError, AttributeError):
         return None
     types = {n.meta["number"]: n.type for n in copy.walk() if n.type is not None and "number" in n.meta}

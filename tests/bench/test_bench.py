@@ -13,8 +13,15 @@ from bench.__main__ import EXAMPLE, main
 from bench.figures import FIGURES, Figure, Sample
 from tests.conftest import ROOT
 
-ISSUE = {"demo": 120, "preview": 10, "parse": 150, "cloud-ready": 250, "cloud-deployed": 250}
-ISSUE |= {"delivery": 10, "delivery-memory": 512, "rollback": 5}
+ISSUE: dict[str, float] = {
+    "large-delivery": 1.3,
+    "demo": 120,
+    "preview": 10,
+    "parse": 150,
+    "cloud-ready": 250,
+    "cloud-deployed": 250,
+}
+ISSUE |= {"delivery": 10, "delivery-memory": 512, "rollback": 5, "large-delivery-memory": 512}
 ISSUE |= {"query": 20, "uploads": 300, "object-memory": 64, "load": 1, "listing": 25_000, "load-memory": 1500}
 
 
@@ -32,7 +39,7 @@ def test_every_number_that_was_asked_for_is_a_figure() -> None:
 def test_help_shows_an_example_and_every_name(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
-    shown = capsys.readouterr().out
+    shown = re.sub(r"-\n +", "-", capsys.readouterr().out)  # argparse breaks lines at hyphens
     assert EXAMPLE in shown
     assert all(re.search(rf"\b{figure.name}\b", shown) for figure in FIGURES)
 

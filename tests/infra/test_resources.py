@@ -107,6 +107,16 @@ def test_a_job_runs_one_task_and_starts_none_when_deployed(local: Declared) -> N
         assert not {"startExecutionToken", "runExecutionToken"} & job.inputs.keys()
 
 
+def test_an_application_that_is_split_runs_its_tasks_at_once(clone: Clone) -> None:
+    clone.add_model("churn_risk", lambda model: model["application"].update(tasks=7))
+    declared = clone.run()
+    template = declared.one(JOB, "churn_risk-application")["template"]
+    assert (template["taskCount"], template["parallelism"]) == (7, 7)
+    assert declared.one(JOB, "churn_risk-training")["template"]["taskCount"] == 1
+    document = next(o["source"] for o in declared.of_type(OBJECT) if o.name.endswith("churn_risk_application.dag.json"))
+    assert "in 7 tasks" in json.loads(document)["doc_md"]
+
+
 def test_an_image_is_named_by_its_digest_wherever_it_is_used(local: Declared) -> None:
     for job in local.of_type(JOB):
         container = job["template"]["template"]["containers"][0]

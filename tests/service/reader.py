@@ -67,7 +67,7 @@ def staged(deployment: Deployment, day: date) -> dict[str, Rows]:
     prefix = f"output/{deployment.env['MODEL']}-application-{day}-"
     names = columns(deployment).split(", ")
     found = {}
-    for blob in deployment.clients.runs.list_blobs(prefix=prefix):
+    for blob in deployment.clients.runs.list_blobs(prefix=prefix, match_glob="**.parquet"):
         table = pyarrow.parquet.read_table(BytesIO(blob.download_as_bytes())).select(names)
         rows = sorted(tuple(row[name] for name in names) for row in table.to_pylist())
         found[f"gs://{deployment.clients.runs.name}/{blob.name}"] = tuple(rows)

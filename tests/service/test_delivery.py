@@ -41,9 +41,9 @@ def levels(deployment: Deployment) -> set[float]:
 
 def planned(run: Run, content: Content, sequence: int) -> Plan:
     """Do what `deliver` does up to the plan, and stop there as if killed."""
-    uri, generation = delivery._staged(run, content)
+    staged = delivery.stage(run, content)
     _, at = delivery.read_plan(run)
-    plan = delivery._plan(run, content, sequence, uri, generation)
+    plan = delivery._plan(run, staged, sequence)
     assert objects.swap_json(run.clients.runs, receipt.plan_name(DAY), asdict(plan), generation=at)
     return plan
 
@@ -58,7 +58,11 @@ def insert(run: Run, plan: Plan) -> bigquery.LoadJob:
     )
     client = run.clients.bigquery
     return client.load_table_from_uri(
-        plan.uri, f"{run.settings.table}$20240501", job_id=plan.load_job, location=client.location, job_config=config
+        list(plan.files),
+        f"{run.settings.table}$20240501",
+        job_id=plan.load_job,
+        location=client.location,
+        job_config=config,
     )
 
 
@@ -68,11 +72,11 @@ def test_a_delivery_is_planned_then_loaded_then_marked(deployment: Deployment, t
     plan, _ = delivery.read_plan(run)
     assert plan
     assert (plan.sequence, plan.state, plan.rows, plan.fingerprint) == (1, "delivered", 2, content.fingerprint)
-    assert plan.uri == f"gs://{run.clients.runs.name}/output/{run.id}/a/predictions.parquet"
+    assert list(plan.files) == [f"gs://{run.clients.runs.name}/output/{run.id}/a/predictions.parquet"]
     job = deployment.clients.bigquery.get_job(plan.load_job)
     assert isinstance(job, bigquery.LoadJob)
     assert (job.create_disposition, job.write_disposition) == ("CREATE_NEVER", "WRITE_TRUNCATE")
-    assert job.source_uris == [plan.uri]
+    assert job.source_uris == list(plan.files)
     assert job.labels == run.labels
     assert (levels(deployment), run.facts.rows, run.facts.load_job) == ({1.0}, 2, plan.load_job)
 
@@ -99,7 +103,7 @@ def test_a_retry_first_ends_the_job_that_was_planned(deployment: Deployment, tmp
 def test_a_job_that_failed_is_followed_by_the_next(deployment: Deployment, tmp_path: Path) -> None:
     dead, content = prepared(deployment, tmp_path, "dead", 1.0)
     left = planned(dead, content, 1)
-    dead.clients.runs.blob(left.uri.split("/", 3)[3]).delete()
+    dead.clients.runs.blob(next(iter(left.files)).split("/", 3)[3]).delete()
     run, content = prepared(deployment, tmp_path, "retry", 2.0, after=60)
     assert delivery.deliver(run, content) == "succeeded"
     assert deployment.clients.bigquery.get_job(left.load_job).error_result
@@ -130,7 +134,7 @@ def test_a_newer_plan_that_failed_supersedes_no_one(deployment: Deployment, tmp_
     late, old = prepared(deployment, tmp_path, "late", 1.0)
     newer, content = prepared(deployment, tmp_path, "newer", 2.0, after=60)
     left = planned(newer, content, 1)
-    newer.clients.runs.blob(left.uri.split("/", 3)[3]).delete()
+    newer.clients.runs.blob(next(iter(left.files)).split("/", 3)[3]).delete()
     assert delivery.deliver(late, old) == "succeeded"
     assert levels(deployment) == {1.0}
 
@@ -142,7 +146,7 @@ def test_an_attempt_that_wakes_after_its_load_sees_the_newer_plan(deployment: De
     insert(slow, plan).result()
     run, content = prepared(deployment, tmp_path, "newer", 2.0, after=60)
     assert delivery.deliver(run, content) == "succeeded"
-    assert delivery._conclude(slow, plan, old) == "superseded"
+    assert delivery._conclude(slow, plan, delivery.stage(slow, old)) == "superseded"
     assert levels(deployment) == {2.0}
 
 

@@ -162,7 +162,8 @@ def check_records(deployment: Deployment, day: date, rows: tuple[tuple[object, .
     document = run.blob(f"plans/{day}.json").download_as_bytes()
     plan = Plan(**json.loads(document))
     assert plan.state == "delivered"
-    assert rows == staged(deployment, day)[plan.uri], "the partition is not what the plan says"
+    (uri,) = plan.files
+    assert rows == staged(deployment, day)[uri], "the partition is not what the plan says"
     (receipt,) = [r for r in deployment.receipts() if r["load_job"] == plan.load_job]
     told = {name: receipt[name] for name in ("status", "rows", "output_fingerprint", "execution", "run_id")}
     assert told == {

@@ -1,5 +1,7 @@
 """The formula of service/fingerprint.py, computed three ways."""
 
+import hashlib
+import itertools
 import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -95,26 +97,63 @@ def test_values_do_not_run_into_each_other() -> None:
         fingerprint.of_rows(columns, [row])
         for row in [("ab", "c"), ("a", "bc"), ("abc", ""), ("abc", None), (None, "abc")]
     }
-    assert len(told) == 5, "lengths and the mark of NULL keep them apart"
+    assert len(told) == 5, "their places and the number of NULL keep them apart"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "numbers"),
+    [
+        ("INT64", -7, (0, -7)),
+        ("INT64", -(2**31) - 1, (-1, -1)),
+        ("FLOAT64", 1.5, (1, 2**29, 0, 0, 0)),
+        ("FLOAT64", -(2.0**-30) - 2.0**-82, (0, -1, 0, -1, 0)),
+        ("FLOAT64", -0.0, (0, 0, 0, 0, 0)),
+        ("TIMESTAMP", datetime(1970, 1, 2, tzinfo=UTC), (40, 500_654_080)),
+        ("STRING", None, (fingerprint.NULL // 2**31, fingerprint.NULL % 2**31)),
+    ],
+)
+def test_the_numbers_are_as_documented(kind: str, value: object, numbers: tuple[int, ...]) -> None:
+    assert fingerprint._in_python(kind, value) == numbers
 
 
 @pytest.mark.parametrize(
     ("kind", "value", "written"),
     [
-        ("STRING", "añ😀", "3:añ😀"),
-        ("INT64", -7, "2:-7"),
-        ("FLOAT64", 0.1, "19:0.10000000000000001"),
-        ("FLOAT64", -0.0, "1:0"),
-        ("FLOAT64", math.nan, "3:nan"),
-        ("NUMERIC", Decimal("-1.5"), "12:-1.500000000"),
-        ("BOOL", True, "4:true"),
-        ("DATE", date(1997, 10, 1), "10:1997-10-01"),
-        ("TIMESTAMP", datetime(1970, 1, 2, tzinfo=UTC), "11:86400000000"),
-        ("STRING", None, "N"),
+        ("STRING", "añ😀", "añ😀"),
+        ("FLOAT64", 2.0**40, "1099511627776"),
+        ("FLOAT64", math.nan, "nan"),
+        ("FLOAT64", -math.inf, "-inf"),
+        ("NUMERIC", Decimal("-1.5"), "-1.500000000"),
+        ("BOOL", True, "true"),
+        ("DATE", date(1997, 10, 1), "1997-10-01"),
     ],
 )
-def test_the_canonical_text_is_as_documented(kind: str, value: object, written: str) -> None:
-    assert fingerprint._part(kind, value) == written
+def test_what_is_no_number_is_the_digest_of_its_text(kind: str, value: object, written: str) -> None:
+    digest = hashlib.md5(written.encode(), usedforsecurity=False).digest()
+    number = int(digest[::-1].hex()[-15:], 16)
+    parts = (0, 0, 0, 0, number % 2**31) if kind == "FLOAT64" else (number // 2**31, number % 2**31)
+    assert fingerprint._in_python(kind, value) == parts
+
+
+def test_values_exchanged_between_rows_change_it() -> None:
+    columns = [("k", "STRING"), ("v", "FLOAT64"), ("n", "INT64")]
+    rows = [(f"key {at}", at / 7, at) for at in range(40)]
+    known = fingerprint.of_rows(columns, rows)
+    for one, other in itertools.pairwise(rows):
+        rest = [row for row in rows if row not in (one, other)]
+        exchanged = [(one[0], other[1], one[2]), (other[0], one[1], other[2])]
+        assert fingerprint.of_rows(columns, [*rest, *exchanged]) != known
+
+
+def test_the_fingerprints_of_parts_add_up() -> None:
+    columns = [("k", "STRING"), ("v", "FLOAT64")]
+    rows = [(f"key {at}", 1 / (at + 1)) for at in range(10)]
+    parts = [
+        fingerprint.of_rows(columns, rows[:3]),
+        fingerprint.of_rows(columns, []),
+        fingerprint.of_rows(columns, rows[3:]),
+    ]
+    assert fingerprint.combined(parts) == fingerprint.of_rows(columns, rows)
 
 
 def test_an_input_with_types_of_its_own_is_fingerprinted(tmp_path: Path) -> None:

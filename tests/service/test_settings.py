@@ -75,9 +75,14 @@ def test_a_run_id_that_is_given_is_kept() -> None:
     assert settings.read(JOB | {"RUN_ID": given}, model=None, runs_model=True).run_id("training", DAY) == given
 
 
-def test_tasks_side_by_side_are_refused() -> None:
-    with pytest.raises(BadUsage, match="CLOUD_RUN_TASK_COUNT is '3'"):
-        settings.read(JOB | {"CLOUD_RUN_TASK_COUNT": "3"}, model=None, runs_model=True)
+def test_tasks_are_known_by_number_and_count() -> None:
+    env = JOB | {"CLOUD_RUN_TASK_COUNT": "3", "CLOUD_RUN_TASK_INDEX": "2"}
+    read = settings.read(env, model=None, runs_model=True)
+    assert (read.task_index, read.task_count) == (2, 3)
+    with pytest.raises(BadUsage, match="CLOUD_RUN_TASK_INDEX is '3' of 3 tasks"):
+        settings.read(env | {"CLOUD_RUN_TASK_INDEX": "3"}, model=None, runs_model=True)
+    with pytest.raises(BadUsage, match="no CLOUD_RUN_EXECUTION that the tasks could share"):
+        settings.read({n: v for n, v in env.items() if n != "CLOUD_RUN_EXECUTION"}, model=None, runs_model=True)
 
 
 def test_the_model_sees_its_secrets_and_no_identity() -> None:
