@@ -12,6 +12,8 @@ def _bracket(node: exp.Bracket) -> exp.Expr | None:
     if len(node.expressions) != 1 or kind(node.this) in ("JSON", "STRUCT"):
         return None
     index = node.expressions[0]
+    if index.is_string:
+        return None  # a member of JSON
     if node.args.get("offset") == 1:
         index = exp.Sub(this=exp.paren(index), expression=exp.Literal.number(1))
     return call("bq_safe_at" if node.args.get("safe") else "bq_at", node.this, index)

@@ -1,6 +1,7 @@
 """Functions of text, bytes and JSON, and those that sqlglot does not know: each written for DuckDB, or refused by name."""
 
 from collections.abc import Callable
+from typing import cast as cast_to
 
 from sqlglot import exp
 
@@ -139,11 +140,23 @@ def _pivot(node: exp.Pivot) -> exp.Expr | None:
     """One aggregate without a name: DuckDB names the columns of others the other way round."""
     aggregates = node.expressions
     if node.args.get("unpivot"):
+        _unpivot(node, cast_to(exp.Expr, node.parent))
         return None
     if len(aggregates) != 1 or isinstance(aggregates[0], exp.Alias):
         raise unsupported("PIVOT with a named aggregate, or several")
     node.set("columns", None)
     return None
+
+
+def _unpivot(node: exp.Pivot, source: exp.Expr) -> None:
+    """BigQuery's columns are the values and then their names, DuckDB's the other way round."""
+    if len(source.args["pivots"]) != 1:
+        raise unsupported("several PIVOT or UNPIVOT of one table")
+    names = [field.this for field in node.args["fields"]]
+    alias = node.args.get("alias") or source.args.get("alias")
+    node.set("alias", None)
+    inner = exp.select(exp.Star(except_=[n.copy() for n in names]), *(n.copy() for n in names)).from_(source.copy())
+    source.replace(inner.subquery(alias.copy() if alias else None))
 
 
 @rule(*REFUSED)

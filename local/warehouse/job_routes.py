@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -153,8 +154,19 @@ class JobRoutes:
                 "totalRows": "0",
             }
             return Answer(body=answer | {k: statistics[k] for k in keys if k in statistics})
-        job = self._submit(project, plan, resource, call.caller)
+        job = self._once(project, plan, resource, call.caller, str(body.get("requestId") or uuid.uuid4()))
         return self._answer(job, "bigquery#queryResponse", body, body.get("formatOptions") or {})
+
+    def _once(self, project: str, plan: Plan, resource: Resource, caller: str, request: str) -> Job:
+        """Start the job of a request, or find the one that the same request started before its answer was lost."""
+        asked = f"{caller} {request} {resource['configuration']['query']['query']}"
+        id = f"job_{uuid.uuid5(uuid.NAMESPACE_OID, asked).hex}"
+        try:
+            return self._submit(project, plan, resource | {"jobReference": {"jobId": id}}, caller)
+        except CloudError as error:
+            if error.reason != "duplicate":
+                raise
+        return self._jobs.get(project, id, plan.location)
 
     def results(self, call: Call) -> Answer:
         """A page of the rows of a query job."""

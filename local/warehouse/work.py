@@ -210,6 +210,7 @@ class Work:
             "startTime": started,
             "endTime": ended,
             "parentJobId": job.key[2],
+            "scriptStatistics": {"evaluationKind": "STATEMENT", "stackFrames": [done["frame"]]},
         }
         statistics |= {"query": outcome.statistics, "totalSlotMs": "0"}
         statistics["totalBytesProcessed"] = outcome.statistics.get("totalBytesProcessed", "0")
