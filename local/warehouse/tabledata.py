@@ -56,11 +56,10 @@ class TableData:
                 table, partitions.SUMMARY_FIELDS if summary else table.fields, call.query.get("selectedFields")
             )
             condition = "TRUE" if summary else partitions.rows_of(table)
-            total, found = 0, []
+            found: list[str] = []
+            total = 0
             if source:
-                row = cursor.execute(f"SELECT count(*) FROM {source} WHERE {condition}").fetchone()
-                total = int(row[0]) if row else 0
-                found = rows.read(
+                found, total = rows.page(
                     cursor, source, fields, start=start, size=size, condition=condition, int64_timestamps=int64
                 )
         head: Resource = {"kind": "bigquery#tableDataList", "etag": etag(table.resource), "totalRows": str(total)}
