@@ -2,6 +2,7 @@
 
 from sqlglot import exp
 
+from local.warehouse.operators import same_types
 from local.warehouse.rewriting import call, cast, rule
 from local.warehouse.statements import unsupported
 from local.warehouse.types import element, kind
@@ -71,6 +72,7 @@ def _range_bucket(node: exp.RangeBucket) -> exp.Expr:
 
 @rule(exp.In)
 def _in(node: exp.In) -> exp.Expr | None:
+    same_types(node)
     unnest = node.args.get("unnest")
     array = unnest.expressions[0] if isinstance(unnest, exp.Unnest) else None
     array = array.this if isinstance(array, exp.Cast) else array

@@ -410,6 +410,29 @@ def test_an_array_with_a_null_cannot_be_written(bq: bigquery.Client, dataset: st
     assert not list(bq.list_tables(dataset))
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1 UNION ALL SELECT 'x'",
+        "SELECT n FROM (SELECT 1 AS n, 'a' AS s) UNION DISTINCT SELECT s FROM (SELECT 'a' AS s)",
+        "SELECT IF(TRUE, 1, 'x')",
+        "SELECT COALESCE(n, 'x') FROM (SELECT 1 AS n)",
+        "SELECT CASE n WHEN 1 THEN n ELSE FALSE END FROM (SELECT 1 AS n)",
+        "SELECT 1 IN ('1', '2')",
+    ],
+)
+def test_values_of_one_column_have_one_type(rows: Rows, sql: str) -> None:
+    with pytest.raises(BadRequest, match=r"incompatible types|No matching signature"):
+        rows(sql)
+
+
+def test_numbers_and_texts_of_times_go_together(rows: Rows) -> None:
+    assert rows("SELECT 1 UNION ALL SELECT 2.5 ORDER BY 1") == [(1.0,), (2.5,)]
+    assert rows("SELECT DATE '2024-05-01' IN ('2024-05-01'), IF(TRUE, NULL, 'x'), COALESCE(NULL, 1)") == [
+        (True, None, 1)
+    ]
+
+
 def test_a_column_that_is_not_grouped_is_named(rows: Rows) -> None:
     with pytest.raises(BadRequest, match=r"references column kind which is neither grouped nor aggregated at \[1:8\]"):
         rows("SELECT kind, COUNT(*) FROM (SELECT 'x' AS kind)")
