@@ -6,7 +6,7 @@ from typing import cast as cast_to
 from sqlglot import exp
 
 from local.warehouse import arrays, operators, times
-from local.warehouse.formats import format_call
+from local.warehouse.formats import format_call, json_value
 from local.warehouse.operators import SAFE_FORMS, TO_STRING
 from local.warehouse.rewriting import call, cast, rewrite, rule
 from local.warehouse.statements import invalid, place_of, unsupported
@@ -47,7 +47,8 @@ def _sha(node: exp.SHA2) -> exp.Expr | None:
 
 @rule(exp.JSONFormat)
 def _json_format(node: exp.JSONFormat) -> exp.Expr:
-    return call("to_json" if node.args.get("to_json") else "bq_to_json_string", node.this)
+    value = json_value(node.this)
+    return call("to_json" if node.args.get("to_json") else "bq_to_json_string", value)
 
 
 @rule(exp.JSONType)
@@ -123,6 +124,7 @@ SIMPLE: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.ParseBignumeric: lambda x: call("bq_bignumeric", x),
     exp.ToCodePoints: lambda x: call("bq_code_points", x),
     exp.CodePointsToString: lambda x: call("bq_from_code_points", x),
+    exp.BitwiseCount: lambda x: call("bit_count", x if kind(x) == "BYTES" else cast(x, "BIGINT")),
     exp.Cot: lambda x: exp.paren(exp.Div(this=exp.Literal.number("1e0"), expression=call("tan", x))),
 }
 

@@ -276,6 +276,7 @@ def settings(**values: Any) -> dict[str, Any]:
     [
         (settings(schema={"fields": [{"name": "g", "type": "GEOGRAPHY"}]}), MethodNotImplemented, "GEOGRAPHY"),
         (settings(schema={"fields": [{"name": "a.b", "type": "STRING"}]}), BadRequest, "Invalid field name"),
+        (settings(schema={"fields": [{"name": "_Partition_day", "type": "DATE"}]}), BadRequest, "pseudo columns"),
         (settings(schema={"fields": [{"name": "a", "type": "NOPE"}]}), BadRequest, "NOPE"),
         (
             settings(schema={"fields": [{"name": "a", "type": "STRING"}, {"name": "A", "type": "STRING"}]}),
