@@ -1,5 +1,6 @@
-"""Objects made from objects: compose, copy, rewrite (always in one call), move. Copies share their bytes on disk."""
+"""Objects made from objects: compose, copy, rewrite, move. Copies share their bytes on disk."""
 
+import hashlib
 from typing import Any
 
 from local.storage.catalog import Catalog
@@ -11,6 +12,8 @@ from local.storage.routes import IF, IF_SOURCE, invalid, number, row
 from local.storage.versions import HOLDS, check_unprotected, duplicate, new_version, place, retire
 from local.wire import Answer, Call, Method
 
+REWRITE = "maxBytesRewrittenPerCall rewriteToken"
+MEBIBYTE = 1 << 20  # of which maxBytesRewrittenPerCall is a multiple
 MAXIMUM_SOURCES = 32  # of one compose, https://cloud.google.com/storage/docs/composite-objects
 
 
@@ -25,12 +28,13 @@ class Copies:
         one, target = "/storage/v1/b/{bucket}/o/{object}", "/b/{bucket2}/o/{object2}"
         takes = f"sourceGeneration {IF} {IF_SOURCE}"
         keys = "KMS and customer-supplied keys, predefined ACLs"
-        once, copy, rewrite = "always done in one call", "storage.objects.copy", "storage.objects.rewrite"
+        copy, rewrite = "storage.objects.copy", "storage.objects.rewrite"
+        several = "done in one call, unless maxBytesRewrittenPerCall asks for several between locations or classes"
         return [
             row("storage.objects.compose", "POST", one + "/compose", self._compose, IF, refuses=keys),
             row(copy, "POST", one + "/copyTo" + target, self._copy, takes, refuses=keys),
-            row(rewrite, "POST", one + "/rewriteTo" + target, self._rewrite, f"maxBytesRewrittenPerCall {takes}",
-                supports=once, refuses=f"rewriteToken, {keys}"),
+            row(rewrite, "POST", one + "/rewriteTo" + target, self._rewrite, f"{REWRITE} {takes}",
+                supports=several, refuses=keys),
             row("storage.objects.move", "POST", one + "/moveTo/o/{object2}", self._move, f"{IF} {IF_SOURCE}"),
         ]  # fmt: skip
 
@@ -60,10 +64,33 @@ class Copies:
         return Answer(body=object_resource(self._duplicate(call), call.base_url))
 
     def _rewrite(self, call: Call) -> Answer:
+        """All at once; a client that asks for several calls goes through them, and the last one makes the object."""
+        unfinished = self._step(call)
+        if unfinished:
+            return Answer(body={"kind": "storage#rewriteResponse", "done": False} | unfinished)
         version = self._duplicate(call)
         size = str(version.size)
         answer = {"kind": "storage#rewriteResponse", "totalBytesRewritten": size, "objectSize": size, "done": True}
         return Answer(body=answer | {"resource": object_resource(version, call.base_url)})
+
+    def _step(self, call: Call) -> dict[str, str] | None:
+        """How far a rewrite is after this call, None when it is the last. The token tells whose and how far it was."""
+        limit, given = number(call.query, "maxBytesRewrittenPerCall"), call.query.get("rewriteToken")
+        with self._catalog.reading() as rows:
+            source = rows.find(call.params["bucket"], call.params["object"], number(call.query, "sourceGeneration"))
+            homes = rows.bucket(source.bucket).fields, rows.bucket(call.params["bucket2"]).fields
+        kind = call.json().get("storageClass", homes[1]["storageClass"])
+        whose = hashlib.sha256(f"{call.path}#{source.generation}".encode()).hexdigest()
+        owner, _, before = (given or f"{whose}-0").partition("-")
+        if owner != whose or not before.isdigit():
+            raise invalid(f"Invalid rewriteToken {given!r}: it belongs to another source, version or destination")
+        if limit is not None and (limit < MEBIBYTE or limit % MEBIBYTE):
+            raise invalid(f"Invalid maxBytesRewrittenPerCall {limit}: it must be a multiple of 1 MiB")
+        alike = homes[0]["location"] == homes[1]["location"] and kind == source.fields["storageClass"]
+        done = int(before) + (source.size if alike or not limit else limit)
+        if done >= source.size:
+            return None
+        return {"totalBytesRewritten": str(done), "objectSize": str(source.size), "rewriteToken": f"{whose}-{done}"}
 
     def _duplicate(self, call: Call) -> StoredObject:
         given, generation = accepted(call.json()), number(call.query, "sourceGeneration")

@@ -2,6 +2,7 @@
 
 from sqlglot import exp
 
+from local.warehouse.operators import same_types
 from local.warehouse.rewriting import call, cast, rule
 from local.warehouse.statements import unsupported
 from local.warehouse.types import element, kind
@@ -12,6 +13,8 @@ def _bracket(node: exp.Bracket) -> exp.Expr | None:
     if len(node.expressions) != 1 or kind(node.this) in ("JSON", "STRUCT"):
         return None
     index = node.expressions[0]
+    if index.is_string:
+        return None  # a member of JSON
     if node.args.get("offset") == 1:
         index = exp.Sub(this=exp.paren(index), expression=exp.Literal.number(1))
     return call("bq_safe_at" if node.args.get("safe") else "bq_at", node.this, index)
@@ -69,6 +72,7 @@ def _range_bucket(node: exp.RangeBucket) -> exp.Expr:
 
 @rule(exp.In)
 def _in(node: exp.In) -> exp.Expr | None:
+    same_types(node)
     unnest = node.args.get("unnest")
     array = unnest.expressions[0] if isinstance(unnest, exp.Unnest) else None
     array = array.this if isinstance(array, exp.Cast) else array

@@ -6,6 +6,7 @@ leaves either all of it or none.
 
 import shutil
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,6 @@ CREATE TABLE IF NOT EXISTS tables (project VARCHAR, dataset VARCHAR, name VARCHA
 CREATE TABLE IF NOT EXISTS jobs (project VARCHAR, location VARCHAR, id VARCHAR, state VARCHAR, created BIGINT,
     parent VARCHAR, resource VARCHAR);
 CREATE TABLE IF NOT EXISTS policies (resource VARCHAR, policy VARCHAR);
-CREATE SEQUENCE IF NOT EXISTS physical_names;
 """
 # Nothing may be fetched: every extension this needs is compiled into the wheel.
 # Nothing of this process may be read as a table: queries come from others.
@@ -61,6 +61,15 @@ class Database:
         """A connection of its own, for one thread; close it."""
         with self._cursors:
             return self._connection.cursor()
+
+    @contextmanager
+    def single(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """For one statement, which is a transaction of its own."""
+        cursor = self.cursor()
+        try:
+            yield cursor
+        finally:
+            cursor.close()
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -113,8 +122,6 @@ def bound(sql: str, *values: str | int | None) -> str:
     return "".join(a + b for a, b in zip(parts, [*literals, ""], strict=True))
 
 
-def new_name(cursor: duckdb.DuckDBPyConnection) -> str:
+def new_name() -> str:
     """A physical table name never used before: BigQuery's names are case-sensitive and DuckDB's are not."""
-    row = cursor.execute("SELECT nextval('physical_names')").fetchone()
-    assert row, "nextval answers one row"  # noqa: S101 (narrows the type)
-    return f"t{row[0]}"
+    return f"t{uuid.uuid4().hex}"

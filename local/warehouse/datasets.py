@@ -63,7 +63,7 @@ class Datasets:
         now = str(now_ms())
         resource = {
             "datasetReference": {"projectId": project, "datasetId": dataset},
-            "access": _default_access(call.caller),
+            "access": default_access(call.caller),
             "creationTime": now,
             "lastModifiedTime": now,
             "type": "DEFAULT",
@@ -168,7 +168,8 @@ def _changes(body: Resource) -> Resource:
     return {k: v for k, v in body.items() if k in CHANGEABLE}
 
 
-def _default_access(caller: str) -> list[Resource]:
+def default_access(caller: str) -> list[Resource]:
+    """The access entries of a dataset for which none were given."""
     groups = [("WRITER", "projectWriters"), ("OWNER", "projectOwners"), ("READER", "projectReaders")]
     entries: list[Resource] = [{"role": role, "specialGroup": group} for role, group in groups]
     return [*entries, {"role": "OWNER", "userByEmail": caller if "@" in caller else f"{caller}@example.com"}]

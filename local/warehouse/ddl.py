@@ -10,8 +10,8 @@ from sqlglot import exp
 from local.warehouse import errors, tables
 from local.warehouse.catalog import Catalog, Ref, Resource, Table, now_ms
 from local.warehouse.database import quoted
-from local.warehouse.datasets import canonical_location, check_id, remove
-from local.warehouse.declarations import column_options, field_of, layout, options
+from local.warehouse.datasets import canonical_location, check_id, default_access, remove
+from local.warehouse.declarations import column_options, dataset_options, field_of, layout, options
 from local.warehouse.queries import Outcome, check_cost, compile_select
 from local.warehouse.references import Session
 from local.warehouse.schema import Field, canonical, find, mode_of
@@ -21,6 +21,7 @@ from local.wire import CloudError
 
 TEMPORARY_MS = 24 * 3_600_000  # https://cloud.google.com/bigquery/docs/multi-statement-queries#temporary_tables
 COPIED = ("timePartitioning", "rangePartitioning", "clustering", "requirePartitionFilter", "description", "labels")
+WIDER = {"INTEGER": ("NUMERIC", "FLOAT"), "NUMERIC": ("FLOAT",)}  # what SET DATA TYPE may make of a type
 REFUSED: dict[type[exp.Expr], str] = {
     exp.ExternalProperty: "CREATE EXTERNAL TABLE",
 }
@@ -101,7 +102,7 @@ class Definitions:
         if select is not None:
             names = ", ".join(quoted(f["name"]) for f in fields)
             try:
-                session.catalog.cursor.execute(f"INSERT INTO {table.physical} ({names}) {select.sql}")
+                session.catalog.cursor.execute(f"INSERT INTO {table.physical} ({names}) {select.written}")
             except duckdb.Error as error:
                 raise errors.of_query(error, tree) from error
         return Outcome(statistics)
@@ -175,13 +176,16 @@ class Definitions:
             operation = "SKIP"
         else:
             now = str(now_ms())
-            given = tree.args.get("properties")
-            location = given.find(exp.LocationProperty) if given else None
+            given = tree.args["properties"].expressions if tree.args.get("properties") else []
+            location = next((p.this.name for p in given if isinstance(p, exp.LocationProperty)), session.location)
             resource = {
+                **dataset_options(given),
                 "datasetReference": {"projectId": project, "datasetId": dataset},
+                "access": default_access(session.caller),
+                "type": "DEFAULT",
                 "creationTime": now,
                 "lastModifiedTime": now,
-                "location": canonical_location(location.this.name if location else session.location),
+                "location": canonical_location(location),
             }
             session.catalog.put_dataset(resource)
         return Outcome(
@@ -245,6 +249,12 @@ class Definitions:
                 f | {"mode": "NULLABLE"} if f["name"].lower() == action.this.name.lower() else f for f in table.fields
             ]
             return self._with_fields(session, table, relaxed)
+        if isinstance(action, exp.AlterColumn) and action.args.get("dtype"):
+            field = _existing(table, action.this.name)
+            wider = canonical([field_of(exp.ColumnDef(this=action.this, kind=action.args["dtype"]))])[0]
+            if wider["type"] in WIDER.get(field["type"], ()) and mode_of(field) == mode_of(wider):
+                new = field | {k: wider[k] for k in ("type", "precision", "scale") if k in wider}
+                return self._with_fields(session, table, [new if f is field else f for f in table.fields])
         if isinstance(action, exp.RenameColumn):
             field, name = _existing(table, action.this.name), action.args["to"].name
             if find(table.fields, name):

@@ -1,5 +1,6 @@
 """Columns, options and partitioning as DDL writes them, turned into the properties of the API's resources."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlglot import exp
@@ -19,21 +20,37 @@ OPTIONS = {
     "require_partition_filter": "requirePartitionFilter", "expiration_timestamp": "expirationTime",
     "partition_expiration_days": "partition_expiration_days",
 }  # fmt: skip
+DATASET_OPTIONS = {
+    "description": "description", "friendly_name": "friendlyName", "labels": "labels",
+    "default_table_expiration_days": "defaultTableExpirationMs", "max_time_travel_hours": "maxTimeTravelHours",
+    "default_partition_expiration_days": "defaultPartitionExpirationMs", "storage_billing_model": "storageBillingModel",
+}  # fmt: skip
+DAY_MS = 86_400_000
 
 
-def options(properties: list[exp.Expr]) -> Resource:
+def options(properties: list[exp.Expr], known: Mapping[str, str] = OPTIONS) -> Resource:
     """OPTIONS of a statement as properties of a resource."""
     found: Resource = {}
     for item in properties:
         if type(item) is exp.Property:
             name = str(item.this.name if isinstance(item.this, exp.Expr) else item.this).lower()
-            if name not in OPTIONS:
+            if name not in known:
                 raise unsupported(f"the option {name}")
-            found[OPTIONS[name]] = _constant(item.args["value"])
+            found[known[name]] = _constant(item.args["value"])
     if "labels" in found:
         found["labels"] = dict(found["labels"])
     days = found.pop("partition_expiration_days", None)
-    return found | ({"timePartitioning": {"expirationMs": str(int(days * 86_400_000))}} if days is not None else {})
+    return found | ({"timePartitioning": {"expirationMs": str(int(days * DAY_MS))}} if days is not None else {})
+
+
+def dataset_options(properties: list[exp.Expr]) -> Resource:
+    """OPTIONS of CREATE or ALTER SCHEMA as properties of a dataset."""
+    for item in properties:
+        if type(item) not in (exp.Property, exp.LocationProperty):
+            raise unsupported(item.sql("bigquery"))
+    found = options(properties, DATASET_OPTIONS)
+    days = {key: str(int(value * DAY_MS)) for key, value in found.items() if key.endswith("Ms") and value is not None}
+    return found | days
 
 
 def _constant(node: exp.Expr) -> Any:

@@ -25,6 +25,10 @@ QUERY_FAULTS = (
     (r'(?:invalid timestamp|timestamp field value out of range).*?"(?P<name>[^"]*)"', "Invalid timestamp: '{name}'"),
     (r"NOT NULL constraint failed: \w+\.(?P<name>.+)", "Required field {name} cannot be null"),
     (r"CHECK constraint failed .*length\((?P<name>[^)]+)\)", "Field {name}: maximum length exceeded"),
+    (
+        r'column "(?P<name>[^"]+)" must appear in the GROUP BY clause',
+        "SELECT list expression references column {name} which is neither grouped nor aggregated{place}",
+    ),
     (r"More than one row returned by a subquery", "Scalar subquery produced more than one element"),
     (r"MERGE_CARDINALITY|MERGE.*multiple", "UPDATE/MERGE must match at most one source row for each target row"),
 )

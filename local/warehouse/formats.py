@@ -7,8 +7,9 @@ import re
 
 from sqlglot import exp
 
+from local.warehouse.database import quoted
 from local.warehouse.statements import unsupported
-from local.warehouse.types import kind
+from local.warehouse.types import NAMES, kind
 
 NUMERIC_SCALE = 9
 SPEC = re.compile(r"%(?P<flags>[-+ #0']*)(?P<width>\d*)(?P<precision>\.\d+)?(?P<kind>[a-zA-Z%])")
@@ -168,8 +169,43 @@ def _formatted(spec: re.Match[str], value: exp.Expr) -> str:
         return written
     if letter in "st":
         written = x if kind(value) == "STRING" else f"bq_string({x})"
-        return f"printf({_sql(head + 's')}, {written})"
+        shown = written if letter == "s" else f"coalesce({written}, 'NULL')"
+        return f"printf({_sql(head + 's')}, {shown})"
     if letter == "T":
-        quoted = {"STRING": "'\"' || {x} || '\"'", "DATE": "'DATE \"' || CAST({x} AS VARCHAR) || '\"'"}
-        return f"({quoted.get(kind(value) or '', 'bq_string({x})').format(x=x)})"
+        literals = {"STRING": "'\"' || {x} || '\"'", "DATE": "'DATE \"' || CAST({x} AS VARCHAR) || '\"'"}
+        return f"coalesce({literals.get(kind(value) or '', 'bq_string({x})').format(x=x)}, 'NULL')"
     raise unsupported(f"the format specifier {spec[0]}")
+
+
+# What TO_JSON writes of types for which DuckDB has a form of its own.
+JSON_FORMS = {
+    "TIMESTAMP": "(replace(bq_datetime_string({x}), ' ', 'T') || 'Z')",
+    "DATETIME": "replace(bq_datetime_string({x}), ' ', 'T')",
+    "NUMERIC": "CAST(bq_numeric_string({x}) AS JSON)",
+    "BIGNUMERIC": "CAST(bq_bignumeric_string({x}) AS JSON)",
+    "BYTES": "to_base64({x})",
+}
+
+
+def json_value(value: exp.Expr) -> exp.Expr:
+    """A value for TO_JSON and TO_JSON_STRING: times, decimals and bytes in it as GoogleSQL writes them."""
+    old = value.sql("duckdb")
+    new = _json_sql(old, value.type, 0)
+    return value if new == old else _raw(new)
+
+
+def _json_sql(x: str, kind_of: exp.DataType | None, depth: int) -> str:
+    if kind_of is None:
+        return x
+    name = NAMES.get(kind_of.this)
+    if name == "ARRAY" and kind_of.expressions:
+        item = f"item{depth}"
+        inner = _json_sql(item, kind_of.expressions[0], depth + 1)
+        return x if inner == item else f"list_transform({x}, lambda {item}: {inner})"
+    if name == "STRUCT":
+        fields = [(quoted(f.name), f.args.get("kind")) for f in kind_of.expressions if f.name]
+        parts = [(n, f"({x}).{n}", _json_sql(f"({x}).{n}", k, depth)) for n, k in fields]
+        packed = ", ".join(f"{n} := {new}" for n, _, new in parts)
+        changed = len(fields) == len(kind_of.expressions) and any(old != new for _, old, new in parts)
+        return f"CASE WHEN ({x}) IS NOT NULL THEN struct_pack({packed}) END" if changed else x
+    return JSON_FORMS[name].replace("{x}", x) if name in JSON_FORMS else x

@@ -1,11 +1,12 @@
 """Functions of text, bytes and JSON, and those that sqlglot does not know: each written for DuckDB, or refused by name."""
 
 from collections.abc import Callable
+from typing import cast as cast_to
 
 from sqlglot import exp
 
 from local.warehouse import arrays, operators, times
-from local.warehouse.formats import format_call
+from local.warehouse.formats import format_call, json_value
 from local.warehouse.operators import SAFE_FORMS, TO_STRING
 from local.warehouse.rewriting import call, cast, rewrite, rule
 from local.warehouse.statements import invalid, place_of, unsupported
@@ -46,7 +47,8 @@ def _sha(node: exp.SHA2) -> exp.Expr | None:
 
 @rule(exp.JSONFormat)
 def _json_format(node: exp.JSONFormat) -> exp.Expr:
-    return call("to_json" if node.args.get("to_json") else "bq_to_json_string", node.this)
+    value = json_value(node.this)
+    return call("to_json" if node.args.get("to_json") else "bq_to_json_string", value)
 
 
 @rule(exp.JSONType)
@@ -122,6 +124,7 @@ SIMPLE: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.ParseBignumeric: lambda x: call("bq_bignumeric", x),
     exp.ToCodePoints: lambda x: call("bq_code_points", x),
     exp.CodePointsToString: lambda x: call("bq_from_code_points", x),
+    exp.BitwiseCount: lambda x: call("bit_count", x if kind(x) == "BYTES" else cast(x, "BIGINT")),
     exp.Cot: lambda x: exp.paren(exp.Div(this=exp.Literal.number("1e0"), expression=call("tan", x))),
 }
 
@@ -139,11 +142,23 @@ def _pivot(node: exp.Pivot) -> exp.Expr | None:
     """One aggregate without a name: DuckDB names the columns of others the other way round."""
     aggregates = node.expressions
     if node.args.get("unpivot"):
+        _unpivot(node, cast_to(exp.Expr, node.parent))
         return None
     if len(aggregates) != 1 or isinstance(aggregates[0], exp.Alias):
         raise unsupported("PIVOT with a named aggregate, or several")
     node.set("columns", None)
     return None
+
+
+def _unpivot(node: exp.Pivot, source: exp.Expr) -> None:
+    """BigQuery's columns are the values and then their names, DuckDB's the other way round."""
+    if len(source.args["pivots"]) != 1:
+        raise unsupported("several PIVOT or UNPIVOT of one table")
+    names = [field.this for field in node.args["fields"]]
+    alias = node.args.get("alias") or source.args.get("alias")
+    node.set("alias", None)
+    inner = exp.select(exp.Star(except_=[n.copy() for n in names]), *(n.copy() for n in names)).from_(source.copy())
+    source.replace(inner.subquery(alias.copy() if alias else None))
 
 
 @rule(*REFUSED)

@@ -172,7 +172,7 @@ JOBS = {
 
 def _jobs(catalog: Catalog, project: str, region: str) -> str:
     """The name of a temporary table with the jobs of a project; of all locations where none is given."""
-    name = new_name(catalog.cursor)
+    name = new_name()
     columns = ", ".join(f"{expression} AS {quoted(column)}" for column, expression in JOBS.items())
     place = region.lower().removeprefix("region-")
     where = bound("project = ?", project) + (bound(" AND lower(location) = ?", place) if place else "")
@@ -195,7 +195,7 @@ def materialised(catalog: Catalog, parts: list[str]) -> str:
     catalog.access.may_in_dataset("list tables" if dataset else "list datasets", project, dataset)
     if dataset:
         catalog.dataset(project, dataset)
-    name = new_name(catalog.cursor)
+    name = new_name()
     definitions = ", ".join(f"{quoted(c)} {kind}" for c, kind in columns)
     catalog.cursor.execute(f"CREATE TEMP TABLE {name} ({definitions})")
     marks = ", ".join("make_timestamp(? * 1000)::TIMESTAMPTZ" if kind == T else "?" for _, kind in columns)

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -100,8 +101,8 @@ class JobRoutes:
         job.done.wait(GRACE_SECONDS)
         return presented(job.resource, call.base_url)
 
-    def _submit(self, project: str, plan: Plan, resource: Resource, caller: str) -> Job:
-        job = self._jobs.submit(project, plan, resource, caller)
+    def _submit(self, project: str, plan: Plan, resource: Resource, caller: str, *, brief: bool = False) -> Job:
+        job = self._jobs.submit(project, plan, resource, caller, brief=brief)
         timeout = resource["configuration"].get("jobTimeoutMs")
         if timeout and int(timeout) > 0:
             timer = threading.Timer(int(timeout) / 1000, self._jobs.cancel, [job])
@@ -153,8 +154,21 @@ class JobRoutes:
                 "totalRows": "0",
             }
             return Answer(body=answer | {k: statistics[k] for k in keys if k in statistics})
-        job = self._submit(project, plan, resource, call.caller)
+        job = self._once(project, plan, resource, call.caller, str(body.get("requestId") or uuid.uuid4()))
         return self._answer(job, "bigquery#queryResponse", body, body.get("formatOptions") or {})
+
+    def _once(self, project: str, plan: Plan, resource: Resource, caller: str, request: str) -> Job:
+        """Start the job of a request, or find the one that the same request started before its answer was lost."""
+        if not plan.writes:
+            return self._submit(project, plan, resource, caller, brief=True)
+        asked = f"{caller} {request} {resource['configuration']['query']['query']}"
+        id = f"job_{uuid.uuid5(uuid.NAMESPACE_OID, asked).hex}"
+        try:
+            return self._submit(project, plan, resource | {"jobReference": {"jobId": id}}, caller)
+        except CloudError as error:
+            if error.reason != "duplicate":
+                raise
+        return self._jobs.get(project, id, plan.location)
 
     def results(self, call: Call) -> Answer:
         """A page of the rows of a query job."""
@@ -193,16 +207,9 @@ class JobRoutes:
         with self._database.reading() as cursor:
             table = Catalog(cursor).table(Ref.of(job.configuration["destinationTable"], job.key[0]))
             where = rows_of(table)  # a query may write one partition
-            counted = cursor.execute(f"SELECT count(*) FROM {table.physical} WHERE {where}").fetchone()
-            total = int(counted[0]) if counted else 0
-            found = rows.read(
-                cursor,
-                table.physical or "",
-                table.fields,
-                start=start,
-                size=size,
-                condition=where,
-                int64_timestamps=int64,
+            source = table.physical or ""
+            found, total = rows.page(
+                cursor, source, table.fields, start=start, size=size, condition=where, int64_timestamps=int64
             )
         head |= {"schema": {"fields": table.fields}, "totalRows": str(total)}
         if size and start + len(found) < total:

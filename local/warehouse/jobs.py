@@ -1,6 +1,6 @@
 """Jobs: what was asked, how far it is, how it ended; each runs in a thread and ends in the transaction of its own work.
 
-A job is on disk before its request is answered. One that a kill interrupted has changed nothing and is run again.
+A job is on disk before its request is answered: at once, or with its rows if it only reads and is brief. One that a kill interrupted has changed nothing and is run again.
 What a kind of job does is in work.py.
 """
 
@@ -25,6 +25,7 @@ log = logging.getLogger("local")
 
 WORKERS = 8
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
+BRIEF_SECONDS = 0.1  # in which most queries end, and need not be written down before
 SWEEP_EVERY = 200  # jobs between two removals of expired results
 Key = tuple[str, str, str]
 
@@ -47,6 +48,9 @@ class Job:
     done: threading.Event = field(default_factory=threading.Event)
     cursor: duckdb.DuckDBPyConnection | None = None
     cancelled: bool = False
+    kept: bool = True  # is on disk, or will be with the transaction of its work
+    late: bool = False  # was put there after that transaction began, which does not see it
+    lock: threading.Lock = field(default_factory=threading.Lock)  # of the two above
 
     @property
     def key(self) -> Key:
@@ -103,8 +107,11 @@ class Jobs:
             else:
                 self._fail(job, CloudError(499, "stopped", "The local cloud was stopped in the middle of this script"))
 
-    def submit(self, project: str, plan: Plan, resource: Resource, caller: str) -> Job:
+    def submit(self, project: str, plan: Plan, resource: Resource, caller: str, *, brief: bool = False) -> Job:
         """Write a job down and start it.
+
+        Args:
+            brief: start it first, and write it down if it has not ended soon; for one that only reads, without an id.
 
         Raises:
             CloudError: 409 when its id is taken, 400 when it is no id.
@@ -126,16 +133,35 @@ class Jobs:
                 "local": {**resource.get("local", {}), "writes": plan.writes, "resumes": plan.resumes},
             },
             writes=plan.writes,
+            kept=not brief,
         )
+        taken = CloudError(409, "duplicate", f"Already Exists: Job {project}:{plan.location}.{id}")
         with self._lock:
-            if job.key in self._running or self._find(job.key):
-                raise CloudError(409, "duplicate", f"Already Exists: Job {project}:{plan.location}.{id}")
+            if job.key in self._running:
+                raise taken
             self._running[job.key] = job
-        with self._database.adding() as cursor:
-            write(cursor, job)
+        if not brief:
+            with self._database.single() as cursor:
+                added = add(cursor, job)
+            if not added:
+                with self._lock:
+                    del self._running[job.key]
+                raise taken
         self._submitted += 1
         self._start(job)
+        if brief and not job.done.wait(BRIEF_SECONDS):
+            self._keep(job)
         return job
+
+    def _keep(self, job: Job) -> None:
+        """Write a job down that turned out not to be brief."""
+        with job.lock:
+            if not job.kept:
+                with self._database.single() as cursor:
+                    add(cursor, job)
+                job.kept = job.late = True
+        if not job.late:
+            job.done.wait()  # its transaction is about to end
 
     def _start(self, job: Job) -> None:
         with self._lock:
@@ -174,18 +200,29 @@ class Jobs:
                 raise errors.of_query(error) from error
             if self._submitted % SWEEP_EVERY == 0 and job.writes:
                 Catalog(cursor).sweep()
-            self._end(job, {"state": "DONE"} | {k: v for k, v in job.resource["status"].items() if k == "errors"})
-            write(cursor, job)
+            ended = {"state": "DONE"} | {k: v for k, v in job.resource["status"].items() if k == "errors"}
+            with job.lock:
+                self._end(job, ended)
+                if not job.late:
+                    self._write(cursor, job)
+        if job.late:
+            with self._database.single() as cursor:
+                save(cursor, job)
 
     def _fail(self, job: Job, error: CloudError) -> None:
         if job.cancelled and error.reason != "stopped":
             error = CloudError(499, "stopped", errors.STOPPED)
         listed = [{k: e[k] for k in ("reason", "location", "message") if k in e} for e in error.errors]
-        self._end(
-            job, {"state": "DONE", "errorResult": {"reason": error.reason, "message": error.message}, "errors": listed}
-        )
-        with self._database.adding() as cursor:
-            write(cursor, job)
+        ended = {"state": "DONE", "errorResult": {"reason": error.reason, "message": error.message}, "errors": listed}
+        with job.lock, self._database.single() as cursor:
+            self._end(job, ended)
+            self._write(cursor, job)
+
+    @staticmethod
+    def _write(cursor: duckdb.DuckDBPyConnection, job: Job) -> None:
+        if not (job.kept and save(cursor, job)):
+            add(cursor, job)
+            job.kept = True
 
     @staticmethod
     def _end(job: Job, status: Resource) -> None:
@@ -267,24 +304,20 @@ def presented(resource: Resource, base_url: str) -> Resource:
     return {"kind": "bigquery#job", "etag": etag(shown), "id": id, "selfLink": link, **shown}
 
 
-def write(cursor: duckdb.DuckDBPyConnection, job: Job) -> None:
-    """Write a job down, or what has become of it."""
+def add(cursor: duckdb.DuckDBPyConnection, job: Job) -> bool:
+    """Write a new job down; False when its id is taken."""
     project, location, id = job.key
-    text, state = json.dumps(job.resource), job.resource["status"]["state"]
-    row = cursor.execute(
-        bound(
-            "UPDATE jobs SET state = ?, resource = ? WHERE project = ? AND location = ? AND id = ?",
-            state,
-            text,
-            project,
-            location,
-            id,
-        )
-    ).fetchone()
-    if not row or not row[0]:
-        created, parent = (
-            int(job.resource["statistics"]["creationTime"]),
-            job.resource["statistics"].get("parentJobId"),
-        )
-        values = [project, location, id, state, created, parent, text]
-        cursor.execute(bound("INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?)", *values))
+    statistics, state = job.resource["statistics"], job.resource["status"]["state"]
+    created, parent = int(statistics["creationTime"]), statistics.get("parentJobId")
+    values = [project, location, id, state, created, parent, json.dumps(job.resource), project, location, id]
+    taken = "FROM jobs WHERE project = ? AND location = ? AND id = ?"
+    sql = f"INSERT INTO jobs SELECT ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS ({taken})"
+    row = cursor.execute(bound(sql, *values)).fetchone()
+    return bool(row and row[0])
+
+
+def save(cursor: duckdb.DuckDBPyConnection, job: Job) -> bool:
+    """Write down what has become of a job; False when it was not written down before."""
+    sql = "UPDATE jobs SET state = ?, resource = ? WHERE project = ? AND location = ? AND id = ?"
+    row = cursor.execute(bound(sql, job.resource["status"]["state"], json.dumps(job.resource), *job.key)).fetchone()
+    return bool(row and row[0])

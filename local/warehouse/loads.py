@@ -114,7 +114,7 @@ def _modes(fields: list[Field], table: Table) -> list[Field]:
 def _staged(
     catalog: Catalog, destination: Destination, table: Table, source: Source, fields: list[Field]
 ) -> tuple[int, list[str]]:
-    stage = new_name(catalog.cursor)
+    stage = new_name()
     catalog.cursor.execute(f"CREATE TEMP TABLE {stage} AS {source.query(_modes(fields, table))}")
     allowed = int(source.configuration.get("maxBadRecords") or 0)
     faults = catalog.cursor.execute(FAULTS.format(stage=stage)).fetchall()

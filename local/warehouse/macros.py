@@ -57,8 +57,12 @@ MACROS = (
         (CASE WHEN starts_with(CAST(x AS VARCHAR), '-') THEN '-' ELSE '' END)
         || coalesce(nullif(left(lpad(ltrim(CAST(x AS VARCHAR), '-'), 78, '0'), 40).ltrim('0'), ''), '0')
         || rtrim('.' || rtrim(right(lpad(ltrim(CAST(x AS VARCHAR), '-'), 78, '0'), 38), '0'), '.') END""",
-    """bq_at(list, i) AS CASE WHEN list IS NULL OR i IS NULL THEN NULL WHEN i < 0 OR i >= len(list)
+    # What is indexed may turn out to be JSON: there places count from 0, and one that is not there is NULL.
+    """bq_at(list, i) AS CASE WHEN list IS NULL OR i IS NULL THEN NULL
+        WHEN typeof(list) = 'JSON' THEN CASE WHEN i >= 0 THEN list[i] END WHEN i < 0 OR i >= len(list)
         THEN error('Array index ' || CAST(i AS VARCHAR) || ' is out of bounds') ELSE list[i + 1] END""",
+    """bq_whole(list, name) AS CASE WHEN list_count(list) < len(list)
+        THEN error('Array cannot have a null element; error in writing field ' || name) ELSE list END""",
     """bq_safe_at(list, i) AS CASE WHEN i >= 0 THEN list[i + 1] END""",
     """bq_substr(x, s) AS CASE WHEN s = 0 THEN x ELSE substring(x, greatest(s, -length(x))) END,
         (x, s, n) AS CASE WHEN n < 0 THEN error('Third argument in SUBSTR() cannot be negative')

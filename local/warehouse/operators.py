@@ -1,5 +1,8 @@
 """Literals, casts, arithmetic and comparisons: GoogleSQL's types and errors where DuckDB's differ."""
 
+import itertools
+from collections.abc import Iterable
+
 from sqlglot import exp
 
 from local.warehouse.rewriting import call, cast, rule
@@ -213,3 +216,48 @@ def _compare(node: exp.Binary) -> exp.Expr | None:
         return None
     sign = {"EQ": "=", "NEQ": "!=", "LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="}[type(node).__name__]
     raise invalid(f"No matching signature for operator {sign} for argument types: {left}, {right}{place_of(node)}")
+
+
+CERTAIN = (exp.Literal, exp.Cast, exp.Column, exp.Boolean)  # whose types are what they are said to be
+TIMES = {"DATE", "DATETIME", "TIMESTAMP"}
+
+
+def _alike(nodes: Iterable[exp.Expr | None]) -> tuple[str, str] | None:
+    """Two types among expressions that become values of one column, where GoogleSQL finds none for both.
+
+    A text literal is taken for a time or for JSON, as GoogleSQL does where it can be read so.
+    """
+    known = [(kind(n), n) for n in (n.unalias() for n in nodes if n is not None) if isinstance(n, CERTAIN) and n.type]
+    for (left, one), (right, other) in itertools.pairwise(known):
+        if left is None or right is None or left == right or {left, right} <= NUMBERS or {left, right} <= TIMES:
+            continue
+        text = any(isinstance(n, exp.Literal) and n.is_string for n in (one, other))
+        if not (text and {left, right} <= LITERAL_COERCES):
+            return left, right
+    return None
+
+
+@rule(exp.If, exp.Coalesce, exp.Case)
+def same_types(node: exp.Expr) -> None:
+    """Refuse values of types that have none in common."""
+    name = type(node).__name__.upper()
+    if isinstance(node, exp.If):
+        values = [] if isinstance(node.parent, exp.Case) else [node.args["true"], node.args.get("false")]
+    elif isinstance(node, exp.Case):
+        values = [*(branch.args["true"] for branch in node.args["ifs"]), node.args.get("default")]
+    else:
+        values = [node.this, *node.expressions]
+    found = _alike(values)
+    if found:
+        raise invalid(f"No matching signature for {name} for argument types: {', '.join(found)}{place_of(node)}")
+
+
+@rule(exp.Union, exp.Except, exp.Intersect)
+def _set_operation(node: exp.SetOperation) -> None:
+    for number, pair in enumerate(zip(node.left.selects, node.right.selects, strict=False), 1):
+        if any(item.is_star for item in pair):
+            return
+        found = _alike(pair)
+        if found:
+            name = f"{type(node).__name__.upper()} {'DISTINCT' if node.args.get('distinct') else 'ALL'}"
+            raise invalid(f"Column {number} in {name} has incompatible types: {', '.join(found)}{place_of(pair[1])}")

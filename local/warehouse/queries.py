@@ -12,10 +12,11 @@ from sqlglot import exp
 from local.warehouse import errors, filters
 from local.warehouse.arrays import name_fields
 from local.warehouse.catalog import Ref, Table, now_ms
+from local.warehouse.database import quoted, text
 from local.warehouse.destinations import Destination
 from local.warehouse.functions import rewrite
 from local.warehouse.references import Session, resolve
-from local.warehouse.schema import Field, field_of
+from local.warehouse.schema import Field, field_of, mode_of
 from local.warehouse.sizes import Sizes
 from local.warehouse.statements import duck, invalid, name_columns
 from local.warehouse.tables import with_rows
@@ -42,6 +43,13 @@ class Compiled:
     fields: list[Field]
     tables: list[Table]
     size: int
+
+    @property
+    def written(self) -> str:
+        """The statement as its rows are written down: BigQuery refuses an array with a NULL there, and only there."""
+        arrays = [f["name"] for f in self.fields if mode_of(f) == "REPEATED"]
+        checked = ", ".join(f"bq_whole({quoted(a)}, {text(a)}) AS {quoted(a)}" for a in arrays)
+        return f"SELECT * REPLACE ({checked}) FROM ({self.sql})" if arrays else self.sql
 
     @property
     def statistics(self) -> dict[str, Any]:
@@ -116,11 +124,11 @@ def select(session: Session, tree: exp.Query, sizes: Sizes, configuration: dict[
         if given:
             target = Destination.of(configuration, session.project, write="WRITE_EMPTY")
             table = target.prepared(catalog, compiled.fields)
-            target.append(catalog, table, [f["name"] for f in compiled.fields], compiled.sql)
+            target.append(catalog, table, [f["name"] for f in compiled.fields], compiled.written)
             table = catalog.table(table.ref)
         else:
             table = temporary(session, compiled, job)
-            catalog.cursor.execute(f"INSERT INTO {table.physical} {compiled.sql}")
+            catalog.cursor.execute(f"INSERT INTO {table.physical} {compiled.written}")
     except duckdb.Error as error:
         raise errors.of_query(error, tree) from error
     return Outcome({"statementType": "SELECT", **compiled.statistics}, table)

@@ -83,3 +83,21 @@ def read(
     row = row_sql(fields, int64_timestamps=int64_timestamps)
     sql = f"SELECT {row} FROM {source} WHERE {condition} LIMIT {size} OFFSET {start}"
     return [text for (text,) in cursor.execute(sql).fetchall()]
+
+
+def page(
+    cursor: duckdb.DuckDBPyConnection,
+    source: str,
+    fields: Sequence[Field],
+    *,
+    start: int,
+    size: int,
+    condition: str,
+    int64_timestamps: bool,
+) -> tuple[list[str], int]:
+    """A page of rows, and how many there are in all; counted only where the page does not tell."""
+    found = read(cursor, source, fields, start=start, size=size, condition=condition, int64_timestamps=int64_timestamps)
+    if fields and len(found) < size and (found or start == 0):
+        return found, start + len(found)
+    row = cursor.execute(f"SELECT count(*) FROM {source} WHERE {condition}").fetchone()
+    return found, int(row[0]) if row else 0

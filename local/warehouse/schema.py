@@ -47,6 +47,8 @@ WIDENED = {
 MODES = ("NULLABLE", "REQUIRED", "REPEATED")
 FORBIDDEN_IN_NAMES = re.compile(r"[!\"$()*,./;?@\[\\\]^`{}~]|[\x00-\x08\x0a-\x1f]")
 MAX_NAME = 300  # https://cloud.google.com/bigquery/docs/schemas#column_names
+# Cased as they are compared: https://cloud.google.com/bigquery/docs/schemas#column_names
+RESERVED = ("_TABLE_", "_FILE_", "_PARTITION", "_ROW_TIMESTAMP", "__ROOT__", "_COLIDENTIFIER")
 UNSUPPORTED = ("policyTags", "dataPolicies", "rangeElementType", "foreignTypeDefinition", "collation", "roundingMode")
 
 
@@ -63,6 +65,8 @@ def canonical(fields: list[Field]) -> list[Field]:
         if not name or len(name) > MAX_NAME or FORBIDDEN_IN_NAMES.search(name):
             rule = f"Fields must contain the allowed characters, and be at most {MAX_NAME} characters long."
             raise CloudError(400, "invalid", f'Invalid field name "{name}". {rule}')
+        if name.upper().startswith(RESERVED):
+            raise CloudError(400, "invalid", f'Invalid field name "{name}". It starts as names of pseudo columns do.')
         if name.lower() in seen:
             raise CloudError(400, "invalid", f"Field {name} already exists in schema")
         seen.add(name.lower())

@@ -104,7 +104,8 @@ class Script:
         if "numDmlAffectedRows" in outcome.statistics:
             count = exp.Literal.number(outcome.statistics["numDmlAffectedRows"])
             self.session = dataclasses.replace(self.session, variables={**self.session.variables, "@@row_count": count})
-        self._child({"id": id, "query": text, "started": started, "outcome": outcome})
+        frame = frame_of(step.tokens, text)
+        self._child({"id": id, "query": text, "started": started, "outcome": outcome, "frame": frame})
         self._commit_unless_asked()
 
     def _commit_unless_asked(self) -> None:
@@ -201,7 +202,10 @@ class Script:
         if len(names) == 1:
             self._assign(names[0], tokens[equals + 1 :])
             return
-        field, wire = self._value(tokens[equals + 1 :])
+        value = tokens[equals + 1 :]
+        if len(value) > 1 and value[0].token_type == TokenType.L_PAREN and word(value[1]) not in ("SELECT", "WITH"):
+            value = [*tokens_of("STRUCT"), *value]
+        field, wire = self._value(value)
         for name, inner, cell in zip(names, field.get("fields", []), (wire or {"f": []})["f"], strict=True):
             self._put(name, literal(inner, cell["v"]))
 
@@ -336,6 +340,13 @@ class Script:
         self._cursor.execute(how)
         self._cursor.execute("BEGIN")
         self._in_transaction = self._aborted = False
+
+
+def frame_of(tokens: Tokens, text: str) -> dict[str, Any]:
+    """Where a statement stands in its script, as `stackFrames` tells it."""
+    first, last = tokens[0], tokens[-1]
+    start = {"startLine": first.line, "startColumn": first.col - len(first.text) + 1}
+    return {**start, "endLine": last.line, "endColumn": last.col, "text": text}
 
 
 def _clauses(tokens: Tokens, *words: str) -> dict[str, Tokens]:

@@ -107,9 +107,21 @@ def parse_tokens(tokens: list[Token], sql: str) -> exp.Expr:
     if len(found) != 1 or found[0] is None:
         raise invalid("Syntax error: Expected end of input after one statement")
     tree = _checked(found[0], tokens)
+    for literal in tree.find_all(exp.ParseJSON):
+        _bind_literal(literal)
     if isinstance(tree, exp.Create):
         tree.meta["query"] = _text_after_as(tokens, sql)
     return tree
+
+
+def _bind_literal(node: exp.ParseJSON) -> None:
+    """Make JSON '...' bind tighter than what follows it: sqlglot reads JSON '{}'.a as JSON ('{}'.a)."""
+    inner = node.this
+    while isinstance(inner, exp.Dot | exp.Bracket):
+        inner = inner.this
+    if node.args.get("is_literal") and inner is not node.this:
+        inner.replace(exp.ParseJSON(this=inner.copy(), is_literal=True))
+        node.replace(node.this)
 
 
 def _text_after_as(tokens: list[Token], sql: str) -> str:

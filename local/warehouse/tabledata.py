@@ -56,11 +56,10 @@ class TableData:
                 table, partitions.SUMMARY_FIELDS if summary else table.fields, call.query.get("selectedFields")
             )
             condition = "TRUE" if summary else partitions.rows_of(table)
-            total, found = 0, []
+            found: list[str] = []
+            total = 0
             if source:
-                row = cursor.execute(f"SELECT count(*) FROM {source} WHERE {condition}").fetchone()
-                total = int(row[0]) if row else 0
-                found = rows.read(
+                found, total = rows.page(
                     cursor, source, fields, start=start, size=size, condition=condition, int64_timestamps=int64
                 )
         head: Resource = {"kind": "bigquery#tableDataList", "etag": etag(table.resource), "totalRows": str(total)}
@@ -192,12 +191,15 @@ def _selected(table: Table, fields: list[Field], names: str | None) -> list[Fiel
     """The fields that `selectedFields` names, in the order of the table."""
     if not names:
         return fields
-    wanted = [n.strip() for n in names.split(",")]
-    for name in wanted:
-        if "." in name:
-            raise CloudError(
-                501, "notImplemented", f"The local warehouse cannot select the field {name!r} inside a RECORD"
-            )
-        if find(fields, name) is None:
-            raise CloudError(400, "invalid", f"No such field: {name} in {table.ref}")
-    return [f for f in fields if f["name"].lower() in {w.lower() for w in wanted}]
+    wanted: dict[str, list[str]] = {}
+    for given in names.split(","):
+        name, _, inner = given.strip().partition(".")
+        field = find(fields, name)
+        if field is None or (inner and field["type"] != "RECORD"):
+            raise CloudError(400, "invalid", f"No such field: {given.strip()} in {table.ref}")
+        wanted.setdefault(field["name"], []).append(inner)
+    return [
+        f if "" in wanted[f["name"]] else f | {"fields": _selected(table, f["fields"], ",".join(wanted[f["name"]]))}
+        for f in fields
+        if f["name"] in wanted
+    ]

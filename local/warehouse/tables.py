@@ -187,7 +187,7 @@ def new_table(catalog: Catalog, ref: Ref, dataset: Resource, resource: Resource,
 
 def with_rows(catalog: Catalog, table: Table) -> Table:
     """The same table with a new, empty DuckDB table for its rows; the row of the catalogue is the caller's to write."""
-    physical = new_name(catalog.cursor)
+    physical = new_name()
     catalog.cursor.execute(f"CREATE TABLE {physical} ({columns_sql(table.fields)})")
     set_defaults(catalog.cursor, physical, table.fields)
     return Table(table.ref, physical, table.resource)

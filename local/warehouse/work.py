@@ -14,7 +14,7 @@ from local.warehouse.database import Database
 from local.warehouse.datasets import DEFAULT_LOCATION, canonical_location
 from local.warehouse.ddl import Definitions
 from local.warehouse.exports import Exports, Files, split_uri
-from local.warehouse.jobs import Job, Plan, write
+from local.warehouse.jobs import Job, Plan, add
 from local.warehouse.parameters import Parameters
 from local.warehouse.queries import Outcome
 from local.warehouse.references import Session
@@ -210,6 +210,7 @@ class Work:
             "startTime": started,
             "endTime": ended,
             "parentJobId": job.key[2],
+            "scriptStatistics": {"evaluationKind": "STATEMENT", "stackFrames": [done["frame"]]},
         }
         statistics |= {"query": outcome.statistics, "totalSlotMs": "0"}
         statistics["totalBytesProcessed"] = outcome.statistics.get("totalBytesProcessed", "0")
@@ -221,7 +222,7 @@ class Work:
             "status": {"state": "DONE"},
             "local": {},
         }
-        write(session.catalog.cursor, Job(resource, writes=False))
+        add(session.catalog.cursor, Job(resource, writes=False))
 
     def statement(self, session: Session, tree: exp.Expr, configuration: Resource, job: str) -> Outcome:
         """Run one statement."""

@@ -77,6 +77,28 @@ def test_a_rewrite_is_done_in_one_call_and_may_bring_its_own_metadata(
     assert own.metadata == {"owner": "cy"}
 
 
+def test_a_rewrite_between_locations_takes_the_calls_it_is_asked_to(
+    bucket: storage.Bucket, client: storage.Client, http: httpx.Client
+) -> None:
+    source, far = bucket.blob("long"), client.create_bucket(f"{bucket.name}-far", location="us-east4")
+    source.upload_from_string(bytes(range(256)) * 10_000)  # 2.4 MiB
+    path, asked = (
+        f"/storage/v1/b/{bucket.name}/o/long/rewriteTo/b/{far.name}/o/long",
+        {"maxBytesRewrittenPerCall": 2**20},
+    )
+    answers = [http.post(path, params=asked).json()]
+    while not answers[-1]["done"]:
+        assert not far.blob("long").exists(), "nothing is seen before the last call"
+        answers.append(http.post(path, params=asked | {"rewriteToken": answers[-1]["rewriteToken"]}).json())
+    assert [int(a["totalBytesRewritten"]) for a in answers] == [2**20, 2**21, source.size]
+    assert far.get_blob("long").crc32c == source.crc32c
+    other = path.replace("/o/long/rewriteTo", "/o/source.csv/rewriteTo")
+    bucket.blob("source.csv").upload_from_string("1,2")
+    strange = http.post(other, params=asked | {"rewriteToken": answers[0]["rewriteToken"]})
+    assert strange.status_code == httpx.codes.BAD_REQUEST
+    assert http.post(path, params={"maxBytesRewrittenPerCall": 1000}).status_code == httpx.codes.BAD_REQUEST
+
+
 def test_the_storage_class_changes_by_rewriting(bucket: storage.Bucket, source: storage.Blob) -> None:
     generation = source.generation
     source.update_storage_class("NEARLINE")

@@ -100,6 +100,25 @@ def test_jobs_that_a_kill_interrupted_run_again(start: Start) -> None:
     assert process.wait(timeout=20) == 0
 
 
+def test_a_query_whose_answer_was_given_is_known_after_a_kill(start: Start) -> None:
+    process, client = start()
+    brief = client.query_and_wait("SELECT 7")
+    some = "UNNEST(GENERATE_ARRAY(1, 6000))"
+    longer = client.query_and_wait(f"SELECT COUNTIF(MOD(a * b, 7) = 8) FROM {some} AS a, {some} AS b")
+    many = "UNNEST(GENERATE_ARRAY(1, 200000))"
+    sql = f"SELECT COUNTIF(MOD(a * b, 7) = 8) FROM {many} AS a, {many} AS b"
+    endless = {"query": sql, "useLegacySql": False, "timeoutMs": 0}
+    answer = client._connection.api_request(method="POST", path=f"/projects/{PROJECT}/queries", data=endless)
+    process.kill()
+    process.wait()
+    _, client = start()
+    for found, expected in ((brief, 7), (longer, 0)):
+        assert [tuple(r) for r in client.get_job(found.job_id).result()] == [(expected,)]
+    running = client.get_job(answer["jobReference"]["jobId"])
+    assert running.state == "RUNNING", "it was told to be running, so it goes on"
+    running.cancel()
+
+
 def test_a_load_cut_in_the_middle_leaves_the_table_as_it_was(start: Start, tmp_path: Path) -> None:
     process, client = start()
     client.create_dataset("terns")

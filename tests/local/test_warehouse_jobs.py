@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 from google.api_core.exceptions import BadRequest, Conflict, GoogleAPICallError, MethodNotImplemented, NotFound
 from google.cloud import bigquery, storage
@@ -297,3 +298,22 @@ def test_a_row_error_tells_the_column(bq: bigquery.Client, make: Callable[..., b
     bad = [{"id": 1, "paid": "soon"}, {"paid": None}, {"id": 2, "tip": 3}]
     faults = bq.insert_rows_json(table, bad)
     assert [fault["errors"][0]["location"] for fault in faults] == ["paid", "id", "tip"]
+
+
+def test_a_query_sent_again_with_its_request_id_runs_once(
+    cloud: RunningCloud, make: Callable[..., bigquery.Table], rows: Rows
+) -> None:
+    table = make("once", "n INT64")
+    path = f"{cloud.url}/bigquery/v2/projects/{PROJECT}/queries"
+    body = {"query": f"INSERT INTO `{table}` VALUES (1)", "useLegacySql": False, "requestId": "9f1c"}
+    first, again = (httpx.post(path, json=body).json() for _ in range(2))
+    assert first["jobReference"] == again["jobReference"]
+    assert rows(f"SELECT COUNT(*) FROM `{table}`") == [(1,)], "a client repeats a request whose answer it lost"
+
+
+def test_selected_fields_reach_into_records(cloud: RunningCloud, bq: bigquery.Client, dataset: str, rows: Rows) -> None:
+    rows(f"CREATE TABLE {dataset}.deep AS SELECT STRUCT(1 AS x, STRUCT('y' AS z) AS inner_) AS s, 2 AS other")
+    path = f"{cloud.url}/bigquery/v2/projects/{PROJECT}/datasets/{dataset}/tables/deep/data"
+    found = httpx.get(path, params={"selectedFields": "s.inner_.z"}).json()["rows"]
+    assert found == [{"f": [{"v": {"f": [{"v": {"f": [{"v": "y"}]}}]}}]}]
+    assert httpx.get(path, params={"selectedFields": "s.nothing"}).status_code == httpx.codes.BAD_REQUEST

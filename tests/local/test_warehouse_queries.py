@@ -377,7 +377,7 @@ def test_a_wildcard_reads_the_tables_of_a_prefix(rows: Rows, dataset: str) -> No
 
 def test_unpivot_makes_rows_of_columns(rows: Rows) -> None:
     source = "(SELECT 7 AS id, 2 AS spring, CAST(NULL AS INT64) AS autumn)"
-    assert rows(f"SELECT * FROM {source} UNPIVOT(sales FOR season IN (spring, autumn))") == [(7, "spring", 2)]
+    assert rows(f"SELECT * FROM {source} UNPIVOT(sales FOR season IN (spring, autumn))") == [(7, 2, "spring")]
     named = "UNPIVOT INCLUDE NULLS (sales FOR season IN (spring AS 'S', autumn AS 'A'))"
     assert rows(f"SELECT season, sales FROM {source} {named} ORDER BY 1") == [("A", None), ("S", 2)]
 
@@ -394,3 +394,45 @@ def test_columns_of_subqueries_have_googles_names(bq: bigquery.Client) -> None:
     found = bq.query_and_wait("SELECT * FROM (SELECT COUNT(*), 1 AS one, 'a')")
     assert [field.name for field in found.schema] == ["f0_", "one", "f1_"]
     assert [field.name for field in bq.query_and_wait("SELECT * FROM UNNEST([1])").schema] == ["f0_"]
+
+
+def test_json_is_indexed_from_zero_wherever_it_comes_from(rows: Rows) -> None:
+    source = """(SELECT JSON '{"a": [5, {"b": 6}]}' AS j, 1 AS place)"""
+    assert rows(f"SELECT j.a[0], j.a[place].b, j['a'][7] FROM {source}") == [(5, 6, None)]
+    assert rows("""SELECT JSON '{"a": [5, 6]}'.a[1], PARSE_JSON('[8]')[0]""") == [(6, 8)]
+
+
+def test_an_array_with_a_null_cannot_be_written(bq: bigquery.Client, dataset: str, rows: Rows) -> None:
+    for sql in ("SELECT [1, NULL] AS gaps", f"CREATE TABLE {dataset}.g AS SELECT [1, NULL] AS gaps"):
+        with pytest.raises(BadRequest, match="Array cannot have a null element; error in writing field gaps"):
+            rows(sql)
+    assert rows("SELECT ARRAY_LENGTH([1, NULL])") == [(2,)], "inside a query it may"
+    assert not list(bq.list_tables(dataset))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1 UNION ALL SELECT 'x'",
+        "SELECT n FROM (SELECT 1 AS n, 'a' AS s) UNION DISTINCT SELECT s FROM (SELECT 'a' AS s)",
+        "SELECT IF(TRUE, 1, 'x')",
+        "SELECT COALESCE(n, 'x') FROM (SELECT 1 AS n)",
+        "SELECT CASE n WHEN 1 THEN n ELSE FALSE END FROM (SELECT 1 AS n)",
+        "SELECT 1 IN ('1', '2')",
+    ],
+)
+def test_values_of_one_column_have_one_type(rows: Rows, sql: str) -> None:
+    with pytest.raises(BadRequest, match=r"incompatible types|No matching signature"):
+        rows(sql)
+
+
+def test_numbers_and_texts_of_times_go_together(rows: Rows) -> None:
+    assert rows("SELECT 1 UNION ALL SELECT 2.5 ORDER BY 1") == [(1.0,), (2.5,)]
+    assert rows("SELECT DATE '2024-05-01' IN ('2024-05-01'), IF(TRUE, NULL, 'x'), COALESCE(NULL, 1)") == [
+        (True, None, 1)
+    ]
+
+
+def test_a_column_that_is_not_grouped_is_named(rows: Rows) -> None:
+    with pytest.raises(BadRequest, match=r"references column kind which is neither grouped nor aggregated at \[1:8\]"):
+        rows("SELECT kind, COUNT(*) FROM (SELECT 'x' AS kind)")

@@ -20,6 +20,7 @@ SCRIPTS: dict[str, list[tuple[Any, ...]]] = {
     "DECLARE l ARRAY<INT64>; SET l = [1, 2]; SELECT ARRAY_LENGTH(l), 2 IN UNNEST(l)": [(2, True)],
     "DECLARE s STRUCT<a INT64, b STRING>; SET s = (1, 'x'); SELECT s.a, s.b": [(1, "x")],
     "DECLARE a INT64; DECLARE b STRING; SET (a, b) = (SELECT AS STRUCT 7, 'y'); SELECT a, b": [(7, "y")],
+    "DECLARE a INT64; DECLARE b STRING; SET (a, b) = (3 + 4, 'y'); SELECT a, b": [(7, "y")],
     "DECLARE n INT64 DEFAULT (SELECT SUM(x) FROM UNNEST([1, 2]) AS x); SELECT n": [(3,)],
     "DECLARE x INT64 DEFAULT 1; IF x = 1 THEN SELECT 'one'; ELSEIF x = 2 THEN SELECT 'two'; ELSE SELECT 'many'; END IF": [
         ("one",)
@@ -69,6 +70,8 @@ def test_statements_of_a_script_are_child_jobs(bq: bigquery.Client, dataset: str
     assert [c.statement_type for c in reversed(children)] == ["CREATE_TABLE_AS_SELECT", "INSERT", "SELECT"]
     assert {c.parent_job_id for c in children} == {job.job_id}
     assert sorted(tuple(r) for r in children[0].result()) == [(1,), (2,)]
+    places = [c.script_statistics.stack_frames[0] for c in reversed(children)]
+    assert [job.query[p.start_column - 1 : p.end_column] for p in places] == [p.text for p in places]
 
 
 def test_variables_name_partitions(

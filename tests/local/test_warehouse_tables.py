@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -275,6 +276,7 @@ def settings(**values: Any) -> dict[str, Any]:
     [
         (settings(schema={"fields": [{"name": "g", "type": "GEOGRAPHY"}]}), MethodNotImplemented, "GEOGRAPHY"),
         (settings(schema={"fields": [{"name": "a.b", "type": "STRING"}]}), BadRequest, "Invalid field name"),
+        (settings(schema={"fields": [{"name": "_Partition_day", "type": "DATE"}]}), BadRequest, "pseudo columns"),
         (settings(schema={"fields": [{"name": "a", "type": "NOPE"}]}), BadRequest, "NOPE"),
         (
             settings(schema={"fields": [{"name": "a", "type": "STRING"}, {"name": "A", "type": "STRING"}]}),
@@ -331,3 +333,27 @@ def test_ddl_declares_bytes(bq: bigquery.Client, dataset: str, rows: Rows) -> No
 def test_partitions_by_time_of_ingestion_are_refused_by_name(dataset: str, rows: Rows) -> None:
     with pytest.raises(BadRequest, match="ingestion-time partitioning"):
         rows(f"CREATE TABLE {dataset}.arrivals (n INT64) PARTITION BY _PARTITIONDATE")
+
+
+def test_a_dataset_made_by_a_statement_keeps_its_options(bq: bigquery.Client, rows: Rows) -> None:
+    rows(
+        "CREATE SCHEMA guillemots OPTIONS (location = 'EU', description = 'on cliffs', labels = [('team', 'north')],"
+        " default_table_expiration_days = 2)"
+    )
+    found = bq.get_dataset("guillemots")
+    assert (found.location, found.description, found.labels) == ("EU", "on cliffs", {"team": "north"})
+    assert found.default_table_expiration_ms == 2 * 86_400_000
+    bq.delete_dataset(found)
+    with pytest.raises(BadRequest, match="does not support the option is_case_insensitive"):
+        rows("CREATE SCHEMA guillemots OPTIONS (is_case_insensitive = TRUE)")
+
+
+def test_a_columns_type_is_widened_by_a_statement_only(bq: bigquery.Client, make: Make, rows: Rows) -> None:
+    table = make("counts", "n INT64")
+    rows(f"INSERT INTO `{table}` VALUES (3)")
+    rows(f"ALTER TABLE `{table}` ALTER COLUMN n SET DATA TYPE NUMERIC")
+    assert bq.get_table(table).schema[0].field_type == "NUMERIC"
+    rows(f"INSERT INTO `{table}` VALUES (NUMERIC '0.5')")
+    assert rows(f"SELECT SUM(n) FROM `{table}`") == [(Decimal("3.5"),)]
+    with pytest.raises(BadRequest, match="SET DATA TYPE"):
+        rows(f"ALTER TABLE `{table}` ALTER COLUMN n SET DATA TYPE INT64")
