@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ ROOT = Path(__file__).parent.parent
 os.environ["LOCAL_JOBS"] = "processes"
 # Tests start hundreds of processes; without byte code on disk each of them would compile the project anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# In the background of a script Ctrl-C is ignored, and so it would be by every process whose end by it is tested.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Whole processes per test, the longest first, so that no worker waits for another's at the end.
 LONGEST_FIRST = ("end_to_end", "docker", "airflow", "engine", "client")
 

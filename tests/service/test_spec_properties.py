@@ -33,7 +33,7 @@ def full() -> Document:
     document["gates"] = {"delivery": {"maximum_drift": 0.3, "columns": {"expected_purchases": {"maximum_drift": 1}}}}
     document["training"]["input"]["format"] = "parquet"
     document["application"]["input"] = {"uri": "gs://shop-export/purchases.csv"}
-    document["application"]["resources"] = {"cpu": 4, "memory_gib": 12.5}
+    document["application"] |= {"resources": {"cpu": 4, "memory_gib": 12.5}, "tasks": 3}
     return document
 
 
@@ -138,6 +138,7 @@ def described(spec: ModelSpec) -> Document:
             "resources": {"cpu": a.cpu, "memory_gib": a.memory_gib},
             "timeout_seconds": a.timeout_seconds,
             "max_retries": a.max_retries,
+            "tasks": a.tasks,
         }
 
     keys = ("name", "package", "source", "entity_key", "owner", "triage", "maximum_bytes_billed", "secrets")
