@@ -35,12 +35,15 @@ def remove_models(clone: Path) -> None:
         shutil.rmtree(description.parent)
 
 
-def add_model(clone: Path, name: str, *, package: str, key: str, value: str, sql: str, config: dict[str, Any]) -> None:
+def add_model(
+    clone: Path, name: str, *, package: str, key: str, value: str, sql: str, config: dict[str, Any], tasks: int = 1
+) -> None:
     """Describe a model whose code is tests/models/<package>.py, with one table that both actions read.
 
     Args:
         value: the column that it predicts.
         sql: with the table in backquotes; it may use @run_date.
+        tasks: that share an application.
     """
     folder = clone / "service" / "models" / name
     source = folder / "source" / package
@@ -64,6 +67,6 @@ def add_model(clone: Path, name: str, *, package: str, key: str, value: str, sql
         "triage": "Look at the test.",
         "output": {"schema": "schema.json"},
         "training": action,
-        "application": action,
+        "application": action | {"tasks": tasks},
     }
     (folder / "model.yaml").write_text(yaml.safe_dump(document))

@@ -89,7 +89,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     columns = {"station": "stop", "day": "day", "count": "rented", "forecast": "tomorrow"}
     shape = {"files": files | {"forecast": "${output_path}/predictions.csv"}, "columns": columns}
     scratch_clone.add_model(
-        clone, "rentals", package="bikeshare", key="stop", value="tomorrow", sql=rentals, config=shape
+        clone, "rentals", package="bikeshare", key="stop", value="tomorrow", sql=rentals, config=shape, tasks=2
     )
     rehearsal = Rehearsal(tmp_path_factory.mktemp("town") / "folder", clone)
     rehearsal.reset()
@@ -155,13 +155,17 @@ def test_a_demo_that_fails_at_a_dag_run_says_why_and_where(town: Town, good_day:
     assert Path(str(failed.value).partition("log: ")[2]).is_dir()
 
 
-def test_a_repository_that_knows_nothing_of_us_is_trained_and_applied(town: Town) -> None:
+def test_a_repository_that_knows_nothing_of_us_is_trained_and_applied_by_two_tasks(town: Town) -> None:
     runs = {action: town.run("rentals", action) for action in ("training", "application")}
     for run in runs.values():
         assert run.states() == GOOD_DAY, town.log_of_wait(run)
     rows = town.predictions("rentals")
     assert {row["stop"]: row["tomorrow"] for row in rows} == {"east": pytest.approx(7.96), "west": 7.0}
     assert "fitted weight" in town.logs(runs["training"])
+    told = town.logs(runs["application"])
+    assert "Part 1 of 2 is done" in told
+    assert "Part 2 of 2 is done" in told
+    assert told.count("Well done.") == 1
 
 
 def test_an_airflow_that_dies_meanwhile_is_told_with_its_last_words(town: Town) -> None:
