@@ -4,11 +4,11 @@ Two tables with the same rows, in any order, have the same fingerprint; a change
 whole numbers of 64 bits whose division truncates:
 
 1. A value becomes numbers of at most 33 bits. INT64 n is DIV(n, 2^31) and MOD(n, 2^31), and so is TIMESTAMP, as its
-   microseconds since 1970 in UTC. FLOAT64 x of ordinary size (2^-30 to 2^32, and 0) is cut into trunc(x), the next 30
-   bits, the next 26 and the last 26, which is exact, and 0. All else is a text, and then 60 bits of the text's MD5 (its
-   bytes in reverse, the last 15 hex digits), taken apart as INT64 is: STRING as it is; BOOL `true`; DATE `2024-05-01`;
-   NUMERIC with nine decimals. Other FLOAT64 are four times 0 and MOD(n, 2^31) of such a digest of C's `%.17g`, which
-   names each double; every NaN is `nan`. NULL has numbers of its own.
+   microseconds since 1970 in UTC. FLOAT64 x of at most 2^32 - 1 is cut, after 30 bits behind its point, into a whole
+   number and the next 52 bits, both modulo the prime 2^31 - 19; and a 0. That is exact from 2^-30 on, and for 0. All
+   else is a text, and then 32 bits of the text's MD5 (its bytes in reverse, the last 8 hex digits): STRING as it is;
+   BOOL `true`; DATE `2024-05-01`; NUMERIC with nine decimals. Other FLOAT64 have such a digest in the place of the 0,
+   of C's `%.17g`, which names each double; every NaN is `nan`. NULL has numbers of its own.
 2. Each number has a factor of 26 bits by its place. A row is r, the sum of its products, modulo 2^31 - 1; and it counts
    as r^2 and as r^3, so that values exchanged between rows do not cancel out.
 3. The fingerprint is `<rows>-<sum of r^2>-<sum of r^3>`, each power modulo 2^31 - 1, the sums in hex.
@@ -32,11 +32,13 @@ from service.data_files import select
 Columns = Sequence[tuple[str, str]]  # (name, type as in schema.json) in the order in which they are hashed
 
 BASE, PRIME = 2**31, 2**31 - 1
+CUT_PRIME = 2**31 - 19  # another: modulo 2^31 - 1 the double 2147483647 would be like 0
 GROUP = 16  # products that add up without an overflow
 NULL = 7_046_029_254_386_353_131  # a number that no value is likely to have
-LEAST, GREATEST = 2.0**-30, 2.0**32  # of a double that is taken apart
-STEPS = (30, 26, 26)  # bits of a double after its whole part
-MASK = (1 << 60) - 1  # of a digest: its last 15 hex digits
+NULL_TEXT = 7_046_029_254  # more than a digest can be
+GREATEST = 2**32 - 1  # of a double that is cut
+WHOLE, REST = 2**30, 2**52  # what makes whole numbers of a double, and of what is left then
+HEX_DIGITS = 8  # of a digest, from its end
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -63,7 +65,7 @@ BIGQUERY = Dialect(
     quote="`",
     divided="DIV({n}, {by})",
     remainder="MOD({n}, {by})",
-    digest="CAST(CONCAT('0x', SUBSTR(TO_HEX(REVERSE(MD5({t}))), 18)) AS INT64)",
+    digest=f"CAST(CONCAT('0x', SUBSTR(TO_HEX(REVERSE(MD5({{t}}))), {33 - HEX_DIGITS})) AS INT64)",
     double="{c}",
     micros="UNIX_MICROS({c})",
     decimals="FORMAT('%.9f', {c})",
@@ -73,7 +75,7 @@ DUCKDB = Dialect(
     quote='"',
     divided="(({n}) // {by})",
     remainder="(({n}) % {by})",
-    digest=f"CAST(md5_number({{t}}) & {MASK}::UHUGEINT AS INT64)",
+    digest=f"CAST(md5_number({{t}}) & {16**HEX_DIGITS - 1}::UHUGEINT AS INT64)",
     double="{c}::DOUBLE",
     micros="epoch_us({c})",
     decimals="CAST(CAST({c} AS DECIMAL(38, 9)) AS STRING)",
@@ -98,16 +100,23 @@ def duckdb_sql(columns: Columns, source: str, *, also: str = "") -> str:
 
 def _sql(dialect: Dialect, columns: Columns, source: str, where: str, also: str) -> str:
     """Steps of their own, so that neither warehouse computes a number twice: values, numbers, row, powers, sums."""
-    values, numbers = list[str](), list[str]()
+    values, cuts, numbers = list[str](), list[str](), list[str]()
     for at, (column, kind) in enumerate(columns):
         value = dialect.name(column)
         if kind == "FLOAT64":
-            values += _values_of_double(dialect, dialect.double.format(c=value), at)
-            numbers += [*_cut(f"v{at}_"), f"d{at}_"]
-        else:
-            values.append(f"COALESCE({_number(dialect, value, kind)}, {NULL}) AS v{at}_")
+            value = dialect.double.format(c=value)
+            values.append(_scaled(value, at))
+            cuts += _cut(at)
+            numbers += [dialect.remainder.format(n=f"{n}{at}_", by=CUT_PRIME) for n in ("w", "f")]
+            numbers.append(_other(dialect, value, at))
+        elif kind in ("INT64", "TIMESTAMP"):
+            number = value if kind == "INT64" else dialect.micros.format(c=value)
+            values.append(f"COALESCE({number}, {NULL}) AS v{at}_")
             numbers += [form.format(n=f"v{at}_", by=BASE) for form in (dialect.divided, dialect.remainder)]
+        else:
+            numbers.append(f"COALESCE({_digest_of(dialect, value, kind)}, {NULL_TEXT})")
     step = select(", ".join(["*", *values]), source, where=where)
+    step = select(", ".join(["*", *cuts]), f"({step})")
     step = select(f"*, {_row(dialect, numbers)} AS r_", f"({step})")
     square, cube = (dialect.remainder.format(n=f"{n}_ * r_", by=PRIME) for n in ("r", "s"))
     step = select(f"*, {square} AS s_", f"({step})")
@@ -128,33 +137,26 @@ def _row(dialect: Dialect, numbers: Sequence[str]) -> str:
     return dialect.remainder.format(n=f"{' + '.join(remainders)} + {len(groups) * PRIME}", by=PRIME)
 
 
-def _number(dialect: Dialect, column: str, kind: str) -> str:
-    if kind == "INT64":
-        return column
-    if kind == "TIMESTAMP":
-        return dialect.micros.format(c=column)
+def _digest_of(dialect: Dialect, column: str, kind: str) -> str:
     text = dialect.decimals.format(c=column) if kind == "NUMERIC" else f"CAST({column} AS STRING)"
     return dialect.digest.format(t=text)
 
 
-def _values_of_double(dialect: Dialect, value: str, at: int) -> tuple[str, str]:
-    """What is cut of a double, and the number that stands for what cannot be cut."""
-    size = f"ABS({value})"
-    # Written with e0, because a decimal point alone makes a DECIMAL in DuckDB.
-    ordinary = f"{value} = 0 OR ({size} >= {LEAST!r} AND {size} < {int(GREATEST)}e0)"
-    digest = dialect.remainder.format(n=dialect.digest.format(t=dialect.printed.format(c=value)), by=BASE)
-    other = f"CASE WHEN {value} IS NULL THEN {NULL % BASE} WHEN {ordinary} THEN 0 ELSE {digest} END AS d{at}_"
-    return f"CASE WHEN {ordinary} THEN {value} ELSE 0e0 END AS v{at}_", other
+def _scaled(value: str, at: int) -> str:
+    """What is cut of a double. Written with e0, because a decimal point alone makes a DECIMAL in DuckDB."""
+    return f"CASE WHEN {value} BETWEEN -{GREATEST}e0 AND {GREATEST}e0 THEN {value} * {WHOLE}e0 ELSE 0e0 END AS v{at}_"
 
 
-def _cut(value: str) -> list[str]:
-    """The whole part of a double, then its bits after the point in steps, each exact."""
-    cut, rest = [f"CAST(TRUNC({value}) AS INT64)"], f"({value} - TRUNC({value}))"
-    for bits in STEPS:
-        scaled = f"{rest} * {2**bits}e0"
-        cut.append(f"CAST(TRUNC({scaled}) AS INT64)")
-        rest = f"({scaled} - TRUNC({scaled}))"
-    return cut
+def _cut(at: int) -> tuple[str, str]:
+    value = f"v{at}_"
+    rest = f"({value} - TRUNC({value})) * {REST}e0"
+    return f"CAST(TRUNC({value}) AS INT64) AS w{at}_", f"CAST(TRUNC({rest}) AS INT64) AS f{at}_"
+
+
+def _other(dialect: Dialect, value: str, at: int) -> str:
+    """The number that stands for a double that cannot be cut; the usual case comes first, which is all most need."""
+    digest = dialect.digest.format(t=dialect.printed.format(c=value))
+    return f"CASE WHEN w{at}_ <> 0 OR {value} = 0 THEN 0 WHEN {value} IS NULL THEN {NULL_TEXT} ELSE {digest} END"
 
 
 def kind_of_duckdb(kind: str) -> str:
@@ -200,38 +202,31 @@ def of_rows(columns: Columns, rows: Iterable[Sequence[object]]) -> str:
     return text(count, squares, cubes)
 
 
-def _split(number: int) -> tuple[int, int]:
+def _split(number: int, by: int = BASE) -> tuple[int, int]:
     """Truncated as in SQL: both have the number's sign."""
-    whole, rest = divmod(abs(number), BASE)
+    whole, rest = divmod(abs(number), by)
     return (whole, rest) if number >= 0 else (-whole, -rest)
 
 
 def _in_python(kind: str, value: object) -> tuple[int, ...]:
     if kind == "FLOAT64":
-        return _cut_in_python(value) if isinstance(value, float | int) else (0, 0, 0, 0, NULL % BASE)
-    if value is None:
-        return _split(NULL)
-    if kind == "INT64" and isinstance(value, int):
-        return _split(value)
-    if kind == "TIMESTAMP" and isinstance(value, datetime):
-        return _split((value - EPOCH) // timedelta(microseconds=1))
-    return _split(_digest(_written(kind, value)))
+        return _cut_in_python(value) if isinstance(value, float | int) else (0, 0, NULL_TEXT)
+    if kind in ("INT64", "TIMESTAMP"):
+        if isinstance(value, datetime):
+            return _split((value - EPOCH) // timedelta(microseconds=1))
+        return _split(value if isinstance(value, int) else NULL)
+    return (NULL_TEXT if value is None else _digest(_written(kind, value)),)
 
 
-def _cut_in_python(value: float) -> tuple[int, ...]:
-    if value != 0 and not LEAST <= abs(value) < GREATEST:
-        return 0, 0, 0, 0, _digest("nan" if math.isnan(value) else f"{value:.17g}") % BASE
-    rest, whole = math.modf(value)
-    cut = [int(whole)]
-    for bits in STEPS:
-        rest, whole = math.modf(rest * 2**bits)
-        cut.append(int(whole))
-    return *cut, 0
+def _cut_in_python(value: float) -> tuple[int, int, int]:
+    rest, whole = math.modf(value * WHOLE if abs(value) <= GREATEST else 0.0)
+    other = 0 if whole or value == 0 else _digest("nan" if math.isnan(value) else f"{value:.17g}")
+    return _split(int(whole), CUT_PRIME)[1], _split(int(rest * REST), CUT_PRIME)[1], other
 
 
 def _digest(text: str) -> int:
     digest = hashlib.md5(text.encode(), usedforsecurity=False).digest()
-    return int.from_bytes(digest, "little") & MASK
+    return int(digest[::-1].hex()[-HEX_DIGITS:], 16)
 
 
 def _written(kind: str, value: object) -> str:

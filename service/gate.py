@@ -64,9 +64,10 @@ def examine(
     findings = [*_names(kinds, columns), *_kinds(kinds, present)]
     whole = [column for column in present if _fits(column, kinds[column.name])]
     try:
-        findings += _values(connection, predictions, whole, kinds, key)
+        broken, made = _values(connection, predictions, whole, kinds, key)
+        findings += broken
         known = next((c for c in whole if c.name == key), None)
-        if known and (due is None or not _match(connection, predictions, known, due)):
+        if known and (due is None or not _match(made, due)):
             findings += _keys(connection, predictions, keys, known)
     except data_files.UNREADABLE as error:
         raise data_files.unreadable(predictions, error) from error
@@ -86,14 +87,12 @@ def examine_parts(
         BadData: the parts cannot be read.
     """
     kinds = data_files.columns(connection, parts)
-    known = next(column for column in columns if column.name == key)
     try:
-        findings = list(_values(connection, parts, columns, kinds, key))
-        if _match(connection, parts, known, due):
-            return findings
-        made = key_digest.of_all(connection, parts, known)
+        findings, made = _values(connection, parts, columns, kinds, key)
     except data_files.UNREADABLE as error:
         raise data_files.unreadable(parts, error) from error
+    if _match(made, due):
+        return findings
     text = (
         f"The parts hold {made.keys} predictions for the {due.keys} keys of the input, and they are not one for each."
     )
@@ -103,9 +102,8 @@ def examine_parts(
     ]
 
 
-def _match(connection: duckdb.DuckDBPyConnection, predictions: DataFiles, key: Column, due: KeyDigest) -> bool:
+def _match(made: KeyDigest, due: KeyDigest) -> bool:
     """Whether there is exactly one prediction for each due key, told without holding them."""
-    made = key_digest.of_all(connection, predictions, key)
     return not due.without and (made.keys, made.first, made.second) == (due.keys, due.first, due.second)
 
 
@@ -151,19 +149,23 @@ def _values(
     columns: Sequence[Column],
     kinds: dict[str, str],
     key: str,
-) -> Iterator[Finding]:
-    """All rules for single values, counted in one pass; examples are fetched only where a rule is broken."""
-    shown = data_files.name(key) if any(c.name == key for c in columns) else "'?'"
+) -> tuple[list[Finding], KeyDigest]:
+    """All rules for single values, and the digest of the keys, in one pass; examples only where a rule is broken."""
+    known = [column for column in columns if column.name == key]
+    shown = data_files.name(key) if known else "'?'"
     rules = [(column, rule) for column in columns for rule in _rules(column, kinds[column.name], shown)]
-    if not rules:
-        return
-    counts = ", ".join(f"count(*) FILTER (WHERE {rule.condition})" for _, rule in rules)
-    answer = connection.execute(select(counts, predictions.relation())).fetchone() or ()
-    for (column, rule), count in zip(rules, answer, strict=True):
+    asked = [f"count(*) FILTER (WHERE {rule.condition})" for _, rule in rules]
+    asked += [number for column in known for number in key_digest.aggregates(column)]
+    if not asked:
+        return [], KeyDigest()
+    answer = connection.execute(select(", ".join(asked), predictions.relation())).fetchone() or ()
+    findings = []
+    for (column, rule), count in zip(rules, answer, strict=False):
         if count:
             examples = _first(connection, select(rule.example, predictions.relation(), where=rule.condition))
             text = f"Column '{column.name}' {rule.complaint} in {count} rows, such as {data_files.listed(examples)}."
-            yield Finding(rule=rule.name, column=column.name, count=count, examples=examples, message=text)
+            findings.append(Finding(rule=rule.name, column=column.name, count=count, examples=examples, message=text))
+    return findings, key_digest.of_answer(answer[len(rules) :])
 
 
 def _rules(column: Column, kind: str, shown: str) -> Iterator[_Rule]:

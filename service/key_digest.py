@@ -4,10 +4,12 @@ Adds up over parts of a table, and takes no memory for them. The hashes are Duck
 within one image. Does not own what is wrong with keys that differ (`gate.py`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
 
+from service import data_files
 from service.columns import Column
 from service.data_files import DataFiles, select
 from service.predictions import cast
@@ -31,21 +33,24 @@ class KeyDigest:
         )
 
 
-def of_all(connection: duckdb.DuckDBPyConnection, files: DataFiles, key: Column) -> KeyDigest:
-    """The digest of each key as often as it occurs."""
-    return _digest(connection, f"({select(f'{cast(key)} AS key', files.relation())})")
+def aggregates(key: Column) -> list[str]:
+    """SQL for the numbers of the digest of each key as often as it occurs; `of_answer` reads them."""
+    value = cast(key)
+    # A sum of hashes alone would take two keys of one hash for each other; the second hash is of another text.
+    sums = [
+        f"coalesce(sum({hashed}) FILTER (WHERE {value} IS NOT NULL), 0)::HUGEINT"
+        for hashed in (f"hash({value})", f"hash('~' || {value})")
+    ]
+    return [f"count({value})", f"count(*) - count({value})", *sums]
+
+
+def of_answer(numbers: Sequence[int]) -> KeyDigest:
+    """The digest from what a query has answered to its `aggregates`."""
+    return KeyDigest(*map(int, numbers))
 
 
 def of_different(connection: duckdb.DuckDBPyConnection, files: DataFiles, key: Column) -> KeyDigest:
     """The digest of the different keys; spills to disk where they do not fit into DuckDB's memory."""
-    return _digest(connection, f"({select(f'DISTINCT {cast(key)} AS key', files.relation())})")
-
-
-def _digest(connection: duckdb.DuckDBPyConnection, source: str) -> KeyDigest:
-    # A sum of hashes alone would take two keys of one hash for each other; the second hash is of another text.
-    sums = ", ".join(
-        f"coalesce(sum({hashed}) FILTER (WHERE key IS NOT NULL), 0)::HUGEINT"
-        for hashed in ("hash(key)", "hash('~' || key)")
-    )
-    answer = connection.execute(select(f"count(key), count(*) - count(key), {sums}", source)).fetchone()
-    return KeyDigest(*(int(number) for number in answer or ()))
+    name = data_files.name(key.name)
+    different = f"({select(f'DISTINCT {cast(key)} AS {name}', files.relation())})"
+    return of_answer(connection.execute(select(", ".join(aggregates(key)), different)).fetchone() or ())

@@ -76,8 +76,8 @@ def write(run: Run, connection: duckdb.DuckDBPyConnection, files: DataFiles, pre
     values = [
         f"DATE '{run.run_date}' AS run_date",
         *(f"{cast(column)} AS {data_files.name(column.name)}" for column in run.spec.columns),
-        f"{data_files.literal(str(run.facts.model_version))} AS model_version",
-        f"{data_files.literal(run.id)} AS run_id",
+        f"{_same(str(run.facts.model_version))} AS model_version",
+        f"{_same(run.id)} AS run_id",
         f"TIMESTAMP WITH TIME ZONE '{predicted_at.isoformat()}' AS predicted_at",
     ]
     path = run.folder / "delivery.parquet"
@@ -86,3 +86,9 @@ def write(run: Run, connection: duckdb.DuckDBPyConnection, files: DataFiles, pre
     answer = connection.execute(fingerprint.duckdb_sql(hashed(run), written.relation())).fetchone()
     rows, first, second = answer or (0, 0, 0)
     return Content(path=path, rows=rows, fingerprint=fingerprint.text(rows, first, second), predicted_at=predicted_at)
+
+
+def _same(text: str) -> str:
+    """SQL for a text that all rows share; of one value as an ENUM no row's copy is made, and Parquet has it as text."""
+    literal = data_files.literal(text)
+    return f"{literal}::ENUM({literal})"

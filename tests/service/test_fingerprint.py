@@ -29,6 +29,17 @@ KINDS: dict[str, st.SearchStrategy[Any]] = {
 }
 COLUMNS = [(f"a_{kind}", kind) for kind in KINDS]
 ROWS = st.lists(st.tuples(*(st.none() | strategy for strategy in KINDS.values())), max_size=4)
+# Doubles at which the formula takes another way.
+EDGES: list[float | None] = [
+    2.0**-30,
+    math.nextafter(2.0**-30, 0),
+    5e-324,
+    2.0**31 - 1,
+    2.0**32 - 1,
+    math.nextafter(2.0**32 - 1, math.inf),
+]
+EDGES += [0.0, math.inf, math.nan, 1.7e308, None]
+EDGE_ROWS = [(f"{value}", None, value, None, None, None, None) for value in EDGES]
 DUCKDB = {"STRING": "VARCHAR", "INT64": "BIGINT", "FLOAT64": "DOUBLE", "NUMERIC": "DECIMAL(38, 9)", "BOOL": "BOOLEAN"}
 DUCKDB |= {"DATE": "DATE", "TIMESTAMP": "TIMESTAMP WITH TIME ZONE"}
 
@@ -71,6 +82,7 @@ def test_the_warehouse_agrees(
     connection: duckdb.DuckDBPyConnection, bucket: Bucket, warehouse: str, tmp_path: Path, rows: list[tuple[Any, ...]]
 ) -> None:
     """By the way that predictions take: DuckDB, Parquet, a load job, a query."""
+    rows = [*rows, *EDGE_ROWS]
     known = in_duckdb(connection, rows)
     connection.execute(f"COPY t TO '{tmp_path}/t.parquet'")
     bucket.blob("t.parquet").upload_from_filename(f"{tmp_path}/t.parquet")
@@ -80,6 +92,12 @@ def test_the_warehouse_agrees(
     client.load_table_from_uri(f"gs://{bucket.name}/t.parquet", warehouse, job_config=config).result()
     (answer,) = client.query_and_wait(fingerprint.bigquery_sql(COLUMNS, f"`{warehouse}`"))
     assert fingerprint.text(*answer) == known == fingerprint.of_rows(COLUMNS, rows)
+
+
+def test_doubles_at_the_edges_are_told_apart(connection: duckdb.DuckDBPyConnection) -> None:
+    values = {*EDGES, *(-value for value in EDGES if value and not math.isnan(value))}
+    told = {in_duckdb(connection, [("", None, value, None, None, None, None)]) for value in values}
+    assert len(told) == len(values)
 
 
 def test_the_order_of_rows_does_not_matter_and_each_value_does() -> None:
@@ -105,11 +123,14 @@ def test_values_do_not_run_into_each_other() -> None:
     [
         ("INT64", -7, (0, -7)),
         ("INT64", -(2**31) - 1, (-1, -1)),
-        ("FLOAT64", 1.5, (1, 2**29, 0, 0, 0)),
-        ("FLOAT64", -(2.0**-30) - 2.0**-82, (0, -1, 0, -1, 0)),
-        ("FLOAT64", -0.0, (0, 0, 0, 0, 0)),
+        ("FLOAT64", 1.5, (2**30 + 2**29, 0, 0)),
+        ("FLOAT64", -(2.0**-30) - 2.0**-82, (-1, -1, 0)),
+        ("FLOAT64", 2.0**31 - 1, (18 * 2**30 % (2**31 - 19), 0, 0)),
+        ("FLOAT64", -0.0, (0, 0, 0)),
+        ("FLOAT64", None, (0, 0, 7_046_029_254)),
         ("TIMESTAMP", datetime(1970, 1, 2, tzinfo=UTC), (40, 500_654_080)),
-        ("STRING", None, (fingerprint.NULL // 2**31, fingerprint.NULL % 2**31)),
+        ("INT64", None, (fingerprint.NULL // 2**31, fingerprint.NULL % 2**31)),
+        ("STRING", None, (7_046_029_254,)),
     ],
 )
 def test_the_numbers_are_as_documented(kind: str, value: object, numbers: tuple[int, ...]) -> None:
@@ -130,9 +151,8 @@ def test_the_numbers_are_as_documented(kind: str, value: object, numbers: tuple[
 )
 def test_what_is_no_number_is_the_digest_of_its_text(kind: str, value: object, written: str) -> None:
     digest = hashlib.md5(written.encode(), usedforsecurity=False).digest()
-    number = int(digest[::-1].hex()[-15:], 16)
-    parts = (0, 0, 0, 0, number % 2**31) if kind == "FLOAT64" else (number // 2**31, number % 2**31)
-    assert fingerprint._in_python(kind, value) == parts
+    number = int(digest[::-1].hex()[-8:], 16)
+    assert fingerprint._in_python(kind, value) == ((0, 0, number) if kind == "FLOAT64" else (number,))
 
 
 def test_values_exchanged_between_rows_change_it() -> None:
