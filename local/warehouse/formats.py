@@ -4,6 +4,7 @@ A format must be a literal; an element that DuckDB has no counterpart for is ref
 """
 
 import re
+from collections.abc import Mapping
 
 from sqlglot import exp
 
@@ -184,28 +185,36 @@ JSON_FORMS = {
     "NUMERIC": "CAST(bq_numeric_string({x}) AS JSON)",
     "BIGNUMERIC": "CAST(bq_bignumeric_string({x}) AS JSON)",
     "BYTES": "to_base64({x})",
+    "FLOAT64": "CASE WHEN isfinite({x}) THEN CAST(bq_float_string({x}) AS JSON) WHEN isnan({x}) THEN to_json('NaN')"
+    " WHEN {x} IS NOT NULL THEN to_json(if({x} > 0, 'Infinity', '-Infinity')) END",
+}
+# TO_JSON_STRING writes as text what a FLOAT64 might not hold.
+JSON_STRING_FORMS = JSON_FORMS | {
+    "INT64": f"CASE WHEN {{x}} BETWEEN -{1 << 53} AND {1 << 53} THEN to_json({{x}}) ELSE to_json(CAST({{x}} AS VARCHAR)) END",
+    "NUMERIC": f"CASE WHEN {{x}} = trunc({{x}}) AND abs({{x}}) <= {1 << 53} THEN CAST(bq_numeric_string({{x}}) AS JSON)"
+    " ELSE to_json(bq_numeric_string({x})) END",
 }
 
 
-def json_value(value: exp.Expr) -> exp.Expr:
-    """A value for TO_JSON and TO_JSON_STRING: times, decimals and bytes in it as GoogleSQL writes them."""
+def json_value(value: exp.Expr, forms: Mapping[str, str]) -> exp.Expr:
+    """A value for TO_JSON and TO_JSON_STRING: numbers, times and bytes in it as GoogleSQL writes them."""
     old = value.sql("duckdb")
-    new = _json_sql(old, value.type, 0)
+    new = _json_sql(old, value.type, forms)
     return value if new == old else _raw(new)
 
 
-def _json_sql(x: str, kind_of: exp.DataType | None, depth: int) -> str:
+def _json_sql(x: str, kind_of: exp.DataType | None, forms: Mapping[str, str], depth: int = 0) -> str:
     if kind_of is None:
         return x
     name = NAMES.get(kind_of.this)
     if name == "ARRAY" and kind_of.expressions:
         item = f"item{depth}"
-        inner = _json_sql(item, kind_of.expressions[0], depth + 1)
+        inner = _json_sql(item, kind_of.expressions[0], forms, depth + 1)
         return x if inner == item else f"list_transform({x}, lambda {item}: {inner})"
     if name == "STRUCT":
         fields = [(quoted(f.name), f.args.get("kind")) for f in kind_of.expressions if f.name]
-        parts = [(n, f"({x}).{n}", _json_sql(f"({x}).{n}", k, depth)) for n, k in fields]
+        parts = [(n, f"({x}).{n}", _json_sql(f"({x}).{n}", k, forms, depth)) for n, k in fields]
         packed = ", ".join(f"{n} := {new}" for n, _, new in parts)
         changed = len(fields) == len(kind_of.expressions) and any(old != new for _, old, new in parts)
         return f"CASE WHEN ({x}) IS NOT NULL THEN struct_pack({packed}) END" if changed else x
-    return JSON_FORMS[name].replace("{x}", x) if name in JSON_FORMS else x
+    return forms[name].replace("{x}", x) if name in forms else x

@@ -6,7 +6,7 @@ from typing import cast as cast_to
 from sqlglot import exp
 
 from local.warehouse import arrays, operators, times
-from local.warehouse.formats import format_call, json_value
+from local.warehouse.formats import JSON_FORMS, JSON_STRING_FORMS, format_call, json_value
 from local.warehouse.operators import SAFE_FORMS, TO_STRING
 from local.warehouse.rewriting import call, cast, rewrite, rule
 from local.warehouse.statements import invalid, place_of, unsupported
@@ -47,8 +47,12 @@ def _sha(node: exp.SHA2) -> exp.Expr | None:
 
 @rule(exp.JSONFormat)
 def _json_format(node: exp.JSONFormat) -> exp.Expr:
-    value = json_value(node.this)
-    return call("to_json" if node.args.get("to_json") else "bq_to_json_string", value)
+    options = node.args.get("options")
+    if options is not None and options != exp.false():
+        raise unsupported(f"a second argument of {node.sql('bigquery').split('(')[0]}{place_of(node)}")
+    if node.args.get("to_json"):
+        return call("to_json", json_value(node.this, JSON_FORMS))
+    return call("bq_to_json_string", json_value(node.this, JSON_STRING_FORMS))
 
 
 @rule(exp.JSONType)
@@ -72,6 +76,9 @@ def _format(node: exp.Format) -> exp.Expr:
 
 @rule(exp.DPipe, exp.Concat)
 def _concat(node: exp.Expr) -> exp.Expr | None:
+    for part in node.expressions:
+        if kind(part) in ("FLOAT64", "NUMERIC", "BIGNUMERIC", "TIMESTAMP", "DATETIME", "TIME"):
+            part.replace(call(TO_STRING[kind(part)], part.copy()))
     for null in node.find_all(exp.Null):
         if null.parent is node:
             null.replace(cast(exp.Null(), "VARCHAR"))
