@@ -217,4 +217,4 @@ def _json_sql(x: str, kind_of: exp.DataType | None, forms: Mapping[str, str], de
         packed = ", ".join(f"{n} := {new}" for n, _, new in parts)
         changed = len(fields) == len(kind_of.expressions) and any(old != new for _, old, new in parts)
         return f"CASE WHEN ({x}) IS NOT NULL THEN struct_pack({packed}) END" if changed else x
-    return forms[name].replace("{x}", x) if name in forms else x
+    return forms.get(name or "", "{x}").replace("{x}", x)

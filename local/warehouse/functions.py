@@ -76,7 +76,7 @@ def _format(node: exp.Format) -> exp.Expr:
 
 @rule(exp.DPipe, exp.Concat)
 def _concat(node: exp.Expr) -> exp.Expr | None:
-    for part in node.expressions:
+    for part in node.expressions if isinstance(node, exp.Concat) else (node.this, node.expression):
         if kind(part) in ("FLOAT64", "NUMERIC", "BIGNUMERIC", "TIMESTAMP", "DATETIME", "TIME"):
             part.replace(call(TO_STRING[kind(part)], part.copy()))
     for null in node.find_all(exp.Null):
