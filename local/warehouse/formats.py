@@ -37,8 +37,9 @@ COMPUTED = {
     "c": "strftime({x}, '%a %b ') || lpad(CAST(day({x}) AS VARCHAR), 2, ' ') || strftime({x}, ' %H:%M:%S %Y')",
     "E*S": "rtrim(rtrim(strftime({x}, '%S.%f'), '0'), '.')",
 }
-# Only right in UTC.
-ZONED = {"z": "'+0000'", "Z": "'UTC'", "Ez": "'+00:00'"}
+# Of a TIMESTAMP x in a zone, and in UTC.
+ZONED = {"z": "replace(bq_offset({x}, {zone}), ':', '')", "Ez": "bq_offset({x}, {zone})"}
+UTC = {"z": "'+0000'", "Z": "'UTC'", "Ez": "'+00:00'"}
 PARSED = SAME | {
     "Ez": "%z",
     "z": "%z",
@@ -86,10 +87,12 @@ def strftime_call(value: exp.Expr, format: exp.Expr, zone: exp.Expr | None) -> e
         CloudError: 400 naming an element that is not supported.
     """
     x = value.sql("duckdb")
+    zoned = UTC
     if isinstance(value, exp.TsOrDsToTime) or kind(value) == "TIME":
         x = f"(DATE '1970-01-01' + {x})"
     elif zone is not None:
         inner = value.this.sql("duckdb") if isinstance(value, exp.TsOrDsToTimestamp) else x
+        zoned = {element: sql.format(x=inner, zone=zone.sql("duckdb")) for element, sql in ZONED.items()}
         x = f"timezone({zone.sql('duckdb')}, CAST({inner} AS TIMESTAMPTZ))"
     x = f"CAST({x} AS TIMESTAMP)"
     parts: list[str] = []
@@ -98,11 +101,11 @@ def strftime_call(value: exp.Expr, format: exp.Expr, zone: exp.Expr | None) -> e
         if not is_element or piece in SAME:
             plain += SAME[piece] if is_element else piece
             continue
-        computed = COMPUTED.get(piece) or (ZONED.get(piece) if zone is None else None)
+        computed = COMPUTED[piece].format(x=x) if piece in COMPUTED else zoned.get(piece)
         if computed is None:
-            raise unsupported(f"the format element %{piece}" + (" with a time zone" if piece in ZONED else ""))
+            raise unsupported(f"the format element %{piece}" + (" with a time zone" if piece in UTC else ""))
         parts += [f"strftime({x}, {_sql(plain)})"] if plain else []
-        parts.append(computed.format(x=x))
+        parts.append(computed)
         plain = ""
     parts += [f"strftime({x}, {_sql(plain)})"] if plain or not parts else []
     return _raw(" || ".join(parts))

@@ -1,5 +1,6 @@
 """Functions of text, bytes and JSON, and those that sqlglot does not know: each written for DuckDB, or refused by name."""
 
+import re
 from collections.abc import Callable
 from typing import cast as cast_to
 
@@ -31,6 +32,18 @@ def _like(node: exp.Like) -> exp.Expr | None:
     if isinstance(pattern, exp.Literal) and "\\" not in pattern.name:
         return None
     return exp.Escape(this=node.copy(), expression=exp.Literal.string("\\"))
+
+
+@rule(exp.RegexpExtract, exp.RegexpExtractAll)
+def _extraction(node: exp.Expr) -> None:
+    pattern = node.expression
+    try:
+        groups = re.compile(pattern.name).groups if isinstance(pattern, exp.Literal | exp.RawString) else 0
+    except re.error:
+        return  # only RE2 reads it, or nobody, which it will say
+    if groups > 1:
+        told = "Regular expressions passed into extraction functions must not have more than 1 capturing group"
+        raise invalid(f"{told}{place_of(node)}")
 
 
 @rule(exp.ByteLength)
@@ -99,7 +112,9 @@ def _json_array(node: exp.JSONExtractArray) -> exp.Expr | None:
 def _string(node: exp.String) -> exp.Expr | None:
     if kind(node.this) == "JSON":
         return call("json_extract_string", node.this, "$")
-    return None if node.args.get("zone") else call(TO_STRING.get(kind(node.this), "bq_string"), node.this)
+    if node.args.get("zone"):
+        return call("bq_zoned_string", node.this, node.args["zone"])
+    return call(TO_STRING.get(kind(node.this), "bq_string"), node.this)
 
 
 LAX: dict[type[exp.Expr], str] = {
@@ -180,11 +195,18 @@ PASSED: dict[str, Callable[[exp.Anonymous], exp.Expr]] = {
 }
 
 
+# Families of functions that GoogleSQL has: geography, sketches, networks, encryption, models.
+FAMILIES = re.compile(r"(ST_|S2_|HLL_COUNT\.|KLL_QUANTILES\.|NET\.|KEYS\.|AEAD\.|ML\.|AI\.)", re.IGNORECASE)
+
+
 @rule(exp.Anonymous)
 def _anonymous(node: exp.Anonymous) -> exp.Expr:
     name = str(node.this).upper()
     if node.meta.get("number") is None:
         return node  # made by another rule
     if name not in PASSED:
-        raise invalid(f"Function not found: {node.this}{place_of(node)} (at least in the local warehouse)")
+        whole = node.parent.sql("bigquery").split("(")[0] if isinstance(node.parent, exp.Dot) else str(node.this)
+        if FAMILIES.match(whole):
+            raise unsupported(f"the function {whole}{place_of(node)}")
+        raise invalid(f"Function not found: {whole}{place_of(node)} (at least in the local warehouse)")
     return PASSED[name](node)
