@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from sqlglot import exp
 
 from local.warehouse.database import quoted
-from local.warehouse.statements import unsupported
-from local.warehouse.types import NAMES, kind
+from local.warehouse.operators import CERTAIN
+from local.warehouse.statements import invalid, unsupported
+from local.warehouse.types import NAMES, element, kind
 
 NUMERIC_SCALE = 9
 SPEC = re.compile(r"%(?P<flags>[-+ #0']*)(?P<width>\d*)(?P<precision>\.\d+)?(?P<kind>[a-zA-Z%])")
@@ -154,8 +155,23 @@ def format_call(format: exp.Expr, values: list[exp.Expr]) -> exp.Expr:
     return _raw(" || ".join(parts) or "''")
 
 
+FLOAT = r"regexp_replace(bq_float_string({x}), '^(-?\d+)$', '\1.0')"
+PLAIN = ("INT64", "BOOL", "STRING")
+SHOWN = {"STRING": "{x}", "FLOAT64": FLOAT}
+LITERALS = {
+    "STRING": """CASE WHEN regexp_matches({x}, '["\\\\[:cntrl:]]') THEN error('The local warehouse does not support FORMAT'
+        || ' %T of a text with quotes, backslashes or control characters') ELSE '"' || {x} || '"' END""",
+    "FLOAT64": FLOAT,
+    **{t: f"'{t} \"' || bq_string({{x}}) || '\"'" for t in ("DATE", "DATETIME", "TIMESTAMP", "TIME")},
+}
+UNSHOWN = {"t": {"STRUCT", "BYTES", "JSON"}, "T": {"STRUCT", "BYTES", "JSON", "NUMERIC", "BIGNUMERIC", "INTERVAL"}}
+EXPECTED = {"s": {"STRING"}, **{letter: {"INT64"} for letter in "dioxXu"}}
+
+
 def _formatted(spec: re.Match[str], value: exp.Expr) -> str:
-    x, letter = value.sql("duckdb"), spec["kind"]
+    x, letter, name = value.sql("duckdb"), spec["kind"], kind(value) or ""
+    if name and isinstance(value, CERTAIN) and name not in EXPECTED.get(letter, {name}):
+        raise invalid(f"Invalid type for FORMAT {spec[0]!r}; Expected {'/'.join(EXPECTED[letter])}; Got {name}")
     if "'" in spec["flags"]:
         if letter not in "di" or spec["width"]:
             raise unsupported(f"the format specifier {spec[0]}")
@@ -171,13 +187,14 @@ def _formatted(spec: re.Match[str], value: exp.Expr) -> str:
             exact = f"CAST(TRY_CAST({x} AS DECIMAL(38, {scale})) AS VARCHAR)"
             return f"CASE WHEN typeof({x}) LIKE 'DECIMAL%' THEN {exact} ELSE {written} END"
         return written
-    if letter in "st":
-        written = x if kind(value) == "STRING" else f"bq_string({x})"
-        shown = written if letter == "s" else f"coalesce({written}, 'NULL')"
-        return f"printf({_sql(head + 's')}, {shown})"
-    if letter == "T":
-        literals = {"STRING": "'\"' || {x} || '\"'", "DATE": "'DATE \"' || CAST({x} AS VARCHAR) || '\"'"}
-        return f"coalesce({literals.get(kind(value) or '', 'bq_string({x})').format(x=x)}, 'NULL')"
+    if letter == "s":
+        return f"printf({_sql(head + 's')}, {x if name == 'STRING' else f'bq_string({x})'})"
+    if letter in "tT":
+        items = element(value)
+        if name in UNSHOWN[letter] or (items is not None and NAMES.get(items.this) not in PLAIN):
+            raise unsupported(f"the format specifier %{letter} for a value of type {name}")
+        shown = (SHOWN if letter == "t" else LITERALS).get(name, "bq_string({x})").replace("{x}", x)
+        return f"printf({_sql(head + 's')}, coalesce({shown}, 'NULL'))"
     raise unsupported(f"the format specifier {spec[0]}")
 
 

@@ -98,6 +98,18 @@ def _concat(node: exp.Expr) -> exp.Expr | None:
     return None
 
 
+@rule(exp.Pow)
+def _power(node: exp.Pow) -> exp.Expr | None:
+    if "NUMERIC" in (kind(node.this), kind(node.expression)):
+        return None
+    return call("bq_finite", call("pow", node.this, node.expression), node.this, "POW")
+
+
+@rule(exp.BitwiseRightShift)
+def _shift(node: exp.BitwiseRightShift) -> exp.Expr:
+    return call("bq_shift_right", cast(node.this, "BIGINT"), node.expression)
+
+
 @rule(exp.JSONExtract)
 def _json_extract(node: exp.JSONExtract) -> exp.Expr | None:
     return cast(node.copy(), "VARCHAR") if kind(node.this) == "STRING" else None
@@ -147,6 +159,8 @@ SIMPLE: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.ToCodePoints: lambda x: call("bq_code_points", x),
     exp.CodePointsToString: lambda x: call("bq_from_code_points", x),
     exp.BitwiseCount: lambda x: call("bit_count", x if kind(x) == "BYTES" else cast(x, "BIGINT")),
+    exp.UnixSeconds: lambda x: cast(call("floor", call("epoch", x)), "BIGINT"),
+    exp.Exp: lambda x: call("bq_finite", call("exp", x), x, "EXP"),
     exp.Cot: lambda x: exp.paren(exp.Div(this=exp.Literal.number("1e0"), expression=call("tan", x))),
 }
 

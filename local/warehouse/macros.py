@@ -49,6 +49,11 @@ MACROS = (
         WHEN {_TYPE_OF} THEN CAST(round(TRY_CAST(CAST(x AS VARCHAR) AS DECIMAL(38, 9))) AS BIGINT)
         WHEN typeof(x) = 'BOOLEAN' THEN CAST(CAST(x AS VARCHAR) = 'true' AS BIGINT)
         ELSE CAST(CAST(x AS VARCHAR) AS BIGINT) END""",
+    """bq_finite(result, x, name) AS CASE WHEN isinf(CAST(result AS DOUBLE)) AND isfinite(CAST(x AS DOUBLE))
+        THEN error('Floating point error in function: ' || name) ELSE CAST(result AS DOUBLE) END""",
+    # The sign is a bit like the others.
+    """bq_shift_right(x, n) AS CASE WHEN x >= 0 OR n = 0 THEN x >> n WHEN n > 63 THEN 0
+        ELSE CAST((CAST(x AS HUGEINT) + 18446744073709551616) // (CAST(1 AS HUGEINT) << n) AS BIGINT) END""",
     """bq_round_int(x) AS CAST(round(x) AS BIGINT)""",
     """bq_safe_bool(x) AS CASE lower(trim(x)) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END""",
     """bq_bool(x) AS CASE WHEN x IS NULL THEN NULL WHEN lower(trim(x)) IN ('true', 'false') THEN lower(trim(x)) = 'true'
