@@ -123,10 +123,10 @@ def _json_array(node: exp.JSONExtractArray) -> exp.Expr | None:
 @rule(exp.String)
 def _string(node: exp.String) -> exp.Expr | None:
     if kind(node.this) == "JSON":
-        return call("json_extract_string", node.this, "$")
+        return call("bq_json_as", node.this, "VARCHAR", "a string")
     if node.args.get("zone"):
         return call("bq_zoned_string", node.this, node.args["zone"])
-    return call(TO_STRING.get(kind(node.this), "bq_string"), node.this)
+    return call(TO_STRING.get(kind(node.this), "bq_string") if kind(node.this) else "bq_string_of", node.this)
 
 
 LAX: dict[type[exp.Expr], str] = {
@@ -148,10 +148,12 @@ def _first(node: exp.Expr) -> exp.Expr:
     return found if isinstance(found, exp.Expr) else node.expressions[0]
 
 
+JSON_NUMBERS = "BIGINT UBIGINT HUGEINT DOUBLE"  # types that DuckDB tells of JSON
 # Functions of one argument, or none, by how DuckDB writes them.
 SIMPLE: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
-    exp.JSONBool: lambda x: cast(x, "BOOLEAN"),
-    exp.Float64: lambda x: cast(x, "DOUBLE"),
+    exp.JSONBool: lambda x: cast(call("bq_json_as", x, "BOOLEAN", "a boolean"), "BOOLEAN"),
+    exp.Float64: lambda x: cast(call("bq_json_as", x, JSON_NUMBERS, "a number"), "DOUBLE"),
+    exp.Int64: lambda x: call("bq_json_int", cast(call("bq_json_as", x, JSON_NUMBERS, "an integer"), "DECIMAL(38, 9)")),
     exp.Normalize: lambda x: call("nfc_normalize", x),
     exp.SafeConvertBytesToString: lambda x: call("try", call("decode", x)),
     exp.ParseNumeric: lambda x: cast(x, "DECIMAL(38, 9)"),

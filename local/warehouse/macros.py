@@ -88,6 +88,12 @@ MACROS = (
     """bq_week(x, first) AS (dayofyear(x) + 6 - (dayofweek(x) - first + 7) % 7) // 7""",
     """bq_json_type(x) AS CASE json_type(x) WHEN 'VARCHAR' THEN 'string' WHEN 'UBIGINT' THEN 'number'
         WHEN 'BIGINT' THEN 'number' WHEN 'DOUBLE' THEN 'number' WHEN 'HUGEINT' THEN 'number' ELSE lower(json_type(x)) END""",
+    """bq_json_as(x, types, name) AS CASE WHEN x IS NULL OR contains(types, json_type(x)) THEN json_extract_string(x, '$')
+        ELSE error('The provided JSON input is not ' || name) END""",
+    """bq_string_of(x) AS CASE WHEN typeof(x) = 'JSON'
+        THEN bq_json_as(TRY_CAST(CAST(x AS VARCHAR) AS JSON), 'VARCHAR', 'a string') ELSE bq_string(x) END""",
+    """bq_json_int(x) AS CASE WHEN x <> trunc(x) THEN error('The provided JSON number: ' || bq_numeric_string(x)
+        || ' cannot be converted to an integer') ELSE CAST(x AS BIGINT) END""",
     """bq_to_json_string(x) AS coalesce(CAST(to_json(x) AS VARCHAR), 'null')""",
     """bq_interval_string(x) AS CAST(datepart('year', x) AS VARCHAR) || '-' || CAST(datepart('month', x) AS VARCHAR) || ' '
         || CAST(datepart('day', x) AS VARCHAR) || ' ' || CAST(datepart('hour', x) AS VARCHAR) || ':'

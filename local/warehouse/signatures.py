@@ -58,6 +58,15 @@ CASTS = {
     "TIME": {"STRING", "TIME"},
 }
 
+# Which parts of a date functions do not take, of a DATE or of anything; a TIMESTAMP has no months of one length.
+CLOCK = {"HOUR", "MINUTE", "SECOND", "MILLISECOND", "MICROSECOND"}
+CALENDAR = {"WEEK", "ISOWEEK", "MONTH", "QUARTER", "YEAR", "ISOYEAR"}
+NO_PARTS: dict[type[exp.Expr], tuple[str | None, set[str]]] = {
+    **dict.fromkeys((exp.DateAdd, exp.DateSub, exp.DateDiff, exp.DateTrunc, exp.Extract), ("DATE", CLOCK)),
+    **dict.fromkeys((exp.TimestampAdd, exp.TimestampSub, exp.TimestampDiff), (None, CALENDAR)),
+    **{t: (None, CALENDAR | {"DAY"}) for t in (exp.TimeAdd, exp.TimeSub, exp.TimeDiff, exp.TimeTrunc)},
+}
+
 
 def check(tree: exp.Expr) -> None:
     """Refuse a statement, whose types are annotated, for a type that GoogleSQL would not take.
@@ -68,6 +77,8 @@ def check(tree: exp.Expr) -> None:
     for node in tree.walk():
         if type(node) in FIRST:
             _check_arguments(node)
+        elif type(node) in NO_PARTS:
+            _check_part(node)
         elif isinstance(node, ARITHMETIC):
             _check_arithmetic(node)
         elif isinstance(node, exp.Cast):
@@ -89,6 +100,15 @@ def _check_arguments(node: exp.Expr) -> None:
     given = [node.this, *([node.expression] if isinstance(node, PAIRS) else [])]
     if any(_certain(a) not in {None, *FIRST[type(node)]} for a in given):
         raise _mismatch(node, given)
+
+
+def _check_part(node: exp.Expr) -> None:
+    of, refused = NO_PARTS[type(node)]
+    unit, value = (node.this, node.expression) if isinstance(node, exp.Extract) else (node.args.get("unit"), node.this)
+    part = "WEEK" if isinstance(unit, exp.WeekStart) else unit.name.upper() if unit is not None else ""
+    if part in refused and of in (None, _certain(value)):
+        name = node.sql("bigquery").split("(")[0]
+        raise invalid(f"{name} does not support the {part} date part{place_of(node)}")
 
 
 def _check_arithmetic(node: exp.Binary) -> None:
