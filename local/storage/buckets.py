@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from local.places import BUCKETS
 from local.storage.catalog import Catalog
 from local.storage.conditions import check
 from local.storage.records import Bucket, rfc3339
@@ -20,7 +21,6 @@ from local.wire import Answer, Call, CloudError, Method
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 MAXIMUM_LABEL = 63  # of a name without dots, https://cloud.google.com/storage/docs/buckets#naming
-LOCATION = re.compile(r"[A-Z]+(-[A-Z]+\d+)?|[A-Z]+\d+")
 MULTI_REGIONS = frozenset({"US", "EU", "ASIA"})
 UNIFORM_LOCK = timedelta(days=90)  # after which uniform access cannot be switched off again
 DAY_SECONDS = 86400
@@ -215,7 +215,7 @@ def _settle(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The fields after a change, checked, with the values that Google derives from them."""
     fields = {"location": "US", "storageClass": "STANDARD"} | merge(old, given)
     fields["location"] = fields["location"].upper()
-    if not LOCATION.fullmatch(fields["location"]):
+    if fields["location"].lower() not in BUCKETS:
         raise invalid(f"The specified location constraint is not valid: {fields['location']!r}")
     if fields["storageClass"] not in CLASSES:
         raise invalid(f"Invalid storage class {fields['storageClass']!r}")

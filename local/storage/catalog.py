@@ -40,7 +40,8 @@ INSERT INTO clock SELECT 0 WHERE NOT EXISTS (SELECT * FROM clock);
 """
 OBJECT_COLUMNS = (
     "bucket, name, generation, state, metageneration, content, size, md5, crc32c, created, updated, deleted, "
-    "expires, fields"
+    "expires, fields, (SELECT json_extract(buckets.fields, '$.retentionPolicy.retentionPeriod') FROM buckets "
+    "WHERE buckets.name = objects.bucket)"
 )
 # Not INSERT OR REPLACE, which would delete a second live version in silence instead of failing.
 SAVE_OBJECT = """INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -205,11 +206,12 @@ class Rows:
         return self._object(row) if row else None
 
     def _object(self, row: tuple[Any, ...]) -> StoredObject:
-        bucket, name, generation, state, metageneration, content, size, md5, crc32c, *times, fields = row
+        bucket, name, generation, state, metageneration, content, size, md5, crc32c, *times, fields, retention = row
         return StoredObject(
             bucket=bucket, name=name, generation=generation, state=state, metageneration=metageneration,
             folder=self.contents, content=content, size=size, md5=md5, crc32c=crc32c,
             created=times[0], updated=times[1], deleted=times[2], expires=times[3], fields=json.loads(fields),
+            retention=int(retention or 0),
         )  # fmt: skip
 
 

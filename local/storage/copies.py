@@ -110,7 +110,7 @@ class Copies:
             source, home = rows.find(bucket, name), rows.bucket(bucket)
             Conditions.of(call.query, "ifSource").check(source)
             Conditions.of(call.query).check(rows.live(bucket, target))
-            check_unprotected(home, source)
+            check_unprotected(source)
             version = duplicate(rows, self._contents, source, home, target, source.fields)
             if home.fields.get("versioning", {}).get("enabled"):
                 retire(rows, home, source)

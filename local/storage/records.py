@@ -1,7 +1,7 @@
 """What the catalog keeps: buckets, versions of objects, uploads. Plain frozen values, no behaviour of the service."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,14 @@ class StoredObject:
     deleted: str | None = None
     expires: str | None = None  # when a soft-deleted version goes for good
     fields: dict[str, Any]
+    retention: int | None = None  # seconds, of its bucket's retention policy
+
+    @property
+    def retained_until(self) -> datetime | None:
+        """When the bucket's retention policy lets go of it; unknown while an event-based hold is on."""
+        if not self.retention or self.fields.get("eventBasedHold"):
+            return None
+        return datetime.fromisoformat(self.created) + timedelta(seconds=self.retention)
 
     @property
     def path(self) -> Path:

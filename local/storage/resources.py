@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from local.storage.records import NONCURRENT, SOFT_DELETED, Bucket, StoredObject
+from local.storage.records import NONCURRENT, SOFT_DELETED, Bucket, StoredObject, rfc3339
 from local.storage.routes import invalid, unsupported, words
 
 DEFAULT_TYPE = "application/octet-stream"
@@ -57,6 +57,8 @@ def object_resource(version: StoredObject, base_url: str) -> dict[str, Any]:
     }
     if v.md5:
         resource["md5Hash"] = v.md5
+    if v.retained_until:
+        resource["retentionExpirationTime"] = rfc3339(v.retained_until)
     if v.state == NONCURRENT:
         resource["timeDeleted"] = v.deleted
     if v.state == SOFT_DELETED:

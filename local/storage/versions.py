@@ -37,6 +37,7 @@ def new_version(
         crc32c=content.crc32c,
         created=now,
         updated=now,
+        retention=int(bucket.fields.get("retentionPolicy", {}).get("retentionPeriod", 0)),
         fields=merge(defaults, {key: value for key, value in fields.items() if value is not None}),
     )
 
@@ -99,7 +100,7 @@ def retire(rows: Rows, bucket: Bucket, version: StoredObject, *, for_good: bool 
     Raises:
         CloudError: 403 while a hold or the bucket's retention policy protects it.
     """
-    check_unprotected(bucket, version)
+    check_unprotected(version)
     now = datetime.now(UTC)
     if version.state == LIVE and not for_good and bucket.fields.get("versioning", {}).get("enabled"):
         rows.save(replace(version, state=NONCURRENT, deleted=rfc3339(now)))
@@ -112,7 +113,7 @@ def retire(rows: Rows, bucket: Bucket, version: StoredObject, *, for_good: bool 
         rows.remove(version)
 
 
-def check_unprotected(bucket: Bucket, version: StoredObject) -> None:
+def check_unprotected(version: StoredObject) -> None:
     """Refuse to touch the content of a protected version.
 
     Raises:
@@ -123,8 +124,7 @@ def check_unprotected(bucket: Bucket, version: StoredObject) -> None:
         if version.fields.get(field):
             text = f"{name} is under active {label} hold and cannot be deleted, overwritten or archived"
             raise CloudError(403, "objectUnderActiveHold", f"{text} until hold is removed.")
-    seconds = int(bucket.fields.get("retentionPolicy", {}).get("retentionPeriod", 0))
-    until = datetime.fromisoformat(version.created) + timedelta(seconds=seconds)
-    if seconds and until > datetime.now(UTC):
+    until = version.retained_until
+    if until and until > datetime.now(UTC):
         text = f"{name} is subject to bucket's retention policy and cannot be deleted or overwritten"
         raise CloudError(403, "retentionPolicyNotMet", f"{text} until {rfc3339(until)}")

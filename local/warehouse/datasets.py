@@ -6,6 +6,7 @@ Access entries are kept and given back; they are not enforced here.
 import re
 from typing import Any
 
+from local.places import DATASETS
 from local.warehouse.catalog import Catalog, Resource, check_etag, etag, now_ms
 from local.warehouse.database import Database
 from local.warehouse.paging import page
@@ -28,6 +29,19 @@ def canonical_location(given: str | None) -> str:
     """`US`, `EU` or the name of a region, as the API writes it."""
     lower = (given or DEFAULT_LOCATION).lower()
     return MULTI_REGIONS.get(lower, lower)
+
+
+def known_location(given: str | None) -> str:
+    """Where a dataset may lie.
+
+    Raises:
+        CloudError: 400 for no location of BigQuery.
+    """
+    place = canonical_location(given)
+    if place.lower() not in DATASETS:
+        fault = f"Invalid location {given!r}: none of https://cloud.google.com/bigquery/docs/locations"
+        raise CloudError(400, "invalid", fault)
+    return place
 
 
 class Datasets:
@@ -68,7 +82,7 @@ class Datasets:
             "lastModifiedTime": now,
             "type": "DEFAULT",
             **_changes(body),
-            "location": canonical_location(body.get("location")),
+            "location": known_location(body.get("location")),
         }
         with self._database.writing() as cursor:
             catalog = Catalog(cursor)

@@ -10,7 +10,7 @@ from sqlglot import exp
 from local.warehouse import errors, tables
 from local.warehouse.catalog import Catalog, Ref, Resource, Table, now_ms
 from local.warehouse.database import quoted
-from local.warehouse.datasets import canonical_location, check_id, default_access, remove
+from local.warehouse.datasets import check_id, default_access, known_location, remove
 from local.warehouse.declarations import column_options, dataset_options, field_of, layout, options
 from local.warehouse.queries import Outcome, check_cost, compile_select
 from local.warehouse.references import Session
@@ -185,7 +185,7 @@ class Definitions:
                 "type": "DEFAULT",
                 "creationTime": now,
                 "lastModifiedTime": now,
-                "location": canonical_location(location),
+                "location": known_location(location),
             }
             session.catalog.put_dataset(resource)
         return Outcome(

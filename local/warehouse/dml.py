@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from local.warehouse import errors
 from local.warehouse.catalog import Table
+from local.warehouse.database import quoted, text
 from local.warehouse.queries import Compiled, Outcome, check_cost, prepare
 from local.warehouse.references import Session
 from local.warehouse.schema import Field, find, mode_of, sql_type
@@ -196,7 +197,16 @@ def _execute(session: Session, tree: exp.Expr, table: Table) -> dict[str, int]:
     if isinstance(tree, exp.Update):
         _prepare_update(cursor, tree, table)
     row = cursor.execute(duck(tree)).fetchone()
+    _check_arrays(cursor, table)
     return {_name(tree): int(row[0]) if row else 0}
+
+
+def _check_arrays(cursor: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Fail, before it is committed, for an array with a NULL in it."""
+    names = [f["name"] for f in table.fields if mode_of(f) == "REPEATED"]
+    if names:
+        counted = ", ".join(f"count(bq_whole({quoted(n)}, {text(n)}))" for n in names)
+        cursor.execute(f"SELECT {counted} FROM {table.physical}")
 
 
 def _prepare_update(cursor: duckdb.DuckDBPyConnection, tree: exp.Update, table: Table) -> None:
@@ -239,6 +249,7 @@ def _merge(cursor: duckdb.DuckDBPyConnection, tree: exp.Merge, table: Table) -> 
         condition = exp.and_(tree.args["on"].copy(), exp.or_(*(m.copy() for m in matched)))
         _check_matches(cursor, table, tree.this.alias, source, condition)
     actions = cursor.execute(duck(tree) + " RETURNING merge_action").fetchall()
+    _check_arrays(cursor, table)
     return dict(Counter(action for (action,) in actions))
 
 

@@ -16,11 +16,15 @@ QUERY_FAULTS = (
     (r'does not have a column named "(?P<name>[^"]+)"', "Name {name} not found{place}"),
     (r'Ambiguous reference to column name "(?P<name>[^"]+)"', "Column name {name} is ambiguous{place}"),
     (
-        r"(?:Scalar|Aggregate|Table|Macro)? ?Function with name (?P<name>\w+) does not exist",
-        "Function not found: {name}{place}",
+        r'Function with name "?(?P<name>\w+)"? (?:does not exist|is not in the catalog)',
+        "The local warehouse does not support the function {upper}{place}",
     ),
     (r'Could not parse string "(?P<name>[^"]*)" according to format', 'Failed to parse input string "{name}"'),
-    (r"Could not convert string '(?P<name>[^']*)' to (?:INT\d+|DOUBLE|DECIMAL.*)", "Bad numeric value: {name}"),
+    (r"Could not convert string ['\"](?P<name>.*)['\"] to INT\d+", "Bad int64 value: {name}"),
+    (r"Could not convert string ['\"](?P<name>.*)['\"] to DOUBLE", "Bad double value: {name}"),
+    (r"Could not convert string ['\"](?P<name>.*)['\"] to DECIMAL", "Invalid NUMERIC value: {name}"),
+    (r"Overflow in \w+ of INT64 \((?P<name>.+)\)!", "int64 overflow: {name}"),
+    (r"(?:argument types '|the function call \")(?P<name>\w+)\(", "No matching signature for function {name}"),
     (r'(?:invalid date|date field value out of range).*?"(?P<name>[^"]*)"', "Invalid date: '{name}'"),
     (r'(?:invalid timestamp|timestamp field value out of range).*?"(?P<name>[^"]*)"', "Invalid timestamp: '{name}'"),
     (r"NOT NULL constraint failed: \w+\.(?P<name>.+)", "Required field {name} cannot be null"),
@@ -51,7 +55,7 @@ def of_query(error: duckdb.Error, tree: exp.Expr | None = None) -> CloudError:
         match = re.search(pattern, text, re.IGNORECASE)
         if match:
             name = match.groupdict().get("name", "")
-            return CloudError(400, "invalidQuery", told.format(name=name, place=_place(tree, name)))
+            return CloudError(400, "invalidQuery", told.format(name=name, upper=name.upper(), place=_place(tree, name)))
     return CloudError(400, "invalidQuery", text)
 
 

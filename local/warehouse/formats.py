@@ -4,12 +4,14 @@ A format must be a literal; an element that DuckDB has no counterpart for is ref
 """
 
 import re
+from collections.abc import Mapping
 
 from sqlglot import exp
 
 from local.warehouse.database import quoted
-from local.warehouse.statements import unsupported
-from local.warehouse.types import NAMES, kind
+from local.warehouse.operators import CERTAIN
+from local.warehouse.statements import invalid, unsupported
+from local.warehouse.types import NAMES, element, kind
 
 NUMERIC_SCALE = 9
 SPEC = re.compile(r"%(?P<flags>[-+ #0']*)(?P<width>\d*)(?P<precision>\.\d+)?(?P<kind>[a-zA-Z%])")
@@ -36,8 +38,9 @@ COMPUTED = {
     "c": "strftime({x}, '%a %b ') || lpad(CAST(day({x}) AS VARCHAR), 2, ' ') || strftime({x}, ' %H:%M:%S %Y')",
     "E*S": "rtrim(rtrim(strftime({x}, '%S.%f'), '0'), '.')",
 }
-# Only right in UTC.
-ZONED = {"z": "'+0000'", "Z": "'UTC'", "Ez": "'+00:00'"}
+# Of a TIMESTAMP x in a zone, and in UTC.
+ZONED = {"z": "replace(bq_offset({x}, {zone}), ':', '')", "Ez": "bq_offset({x}, {zone})"}
+UTC = {"z": "'+0000'", "Z": "'UTC'", "Ez": "'+00:00'"}
 PARSED = SAME | {
     "Ez": "%z",
     "z": "%z",
@@ -85,10 +88,12 @@ def strftime_call(value: exp.Expr, format: exp.Expr, zone: exp.Expr | None) -> e
         CloudError: 400 naming an element that is not supported.
     """
     x = value.sql("duckdb")
+    zoned = UTC
     if isinstance(value, exp.TsOrDsToTime) or kind(value) == "TIME":
         x = f"(DATE '1970-01-01' + {x})"
     elif zone is not None:
         inner = value.this.sql("duckdb") if isinstance(value, exp.TsOrDsToTimestamp) else x
+        zoned = {element: sql.format(x=inner, zone=zone.sql("duckdb")) for element, sql in ZONED.items()}
         x = f"timezone({zone.sql('duckdb')}, CAST({inner} AS TIMESTAMPTZ))"
     x = f"CAST({x} AS TIMESTAMP)"
     parts: list[str] = []
@@ -97,11 +102,11 @@ def strftime_call(value: exp.Expr, format: exp.Expr, zone: exp.Expr | None) -> e
         if not is_element or piece in SAME:
             plain += SAME[piece] if is_element else piece
             continue
-        computed = COMPUTED.get(piece) or (ZONED.get(piece) if zone is None else None)
+        computed = COMPUTED[piece].format(x=x) if piece in COMPUTED else zoned.get(piece)
         if computed is None:
-            raise unsupported(f"the format element %{piece}" + (" with a time zone" if piece in ZONED else ""))
+            raise unsupported(f"the format element %{piece}" + (" with a time zone" if piece in UTC else ""))
         parts += [f"strftime({x}, {_sql(plain)})"] if plain else []
-        parts.append(computed.format(x=x))
+        parts.append(computed)
         plain = ""
     parts += [f"strftime({x}, {_sql(plain)})"] if plain or not parts else []
     return _raw(" || ".join(parts))
@@ -150,8 +155,23 @@ def format_call(format: exp.Expr, values: list[exp.Expr]) -> exp.Expr:
     return _raw(" || ".join(parts) or "''")
 
 
+FLOAT = r"regexp_replace(bq_float_string({x}), '^(-?\d+)$', '\1.0')"
+PLAIN = ("INT64", "BOOL", "STRING")
+SHOWN = {"STRING": "{x}", "FLOAT64": FLOAT}
+LITERALS = {
+    "STRING": """CASE WHEN regexp_matches({x}, '["\\\\[:cntrl:]]') THEN error('The local warehouse does not support FORMAT'
+        || ' %T of a text with quotes, backslashes or control characters') ELSE '"' || {x} || '"' END""",
+    "FLOAT64": FLOAT,
+    **{t: f"'{t} \"' || bq_string({{x}}) || '\"'" for t in ("DATE", "DATETIME", "TIMESTAMP", "TIME")},
+}
+UNSHOWN = {"t": {"STRUCT", "BYTES", "JSON"}, "T": {"STRUCT", "BYTES", "JSON", "NUMERIC", "BIGNUMERIC", "INTERVAL"}}
+EXPECTED = {"s": {"STRING"}, **{letter: {"INT64"} for letter in "dioxXu"}}
+
+
 def _formatted(spec: re.Match[str], value: exp.Expr) -> str:
-    x, letter = value.sql("duckdb"), spec["kind"]
+    x, letter, name = value.sql("duckdb"), spec["kind"], kind(value) or ""
+    if name and isinstance(value, CERTAIN) and name not in EXPECTED.get(letter, {name}):
+        raise invalid(f"Invalid type for FORMAT {spec[0]!r}; Expected {'/'.join(EXPECTED[letter])}; Got {name}")
     if "'" in spec["flags"]:
         if letter not in "di" or spec["width"]:
             raise unsupported(f"the format specifier {spec[0]}")
@@ -167,13 +187,14 @@ def _formatted(spec: re.Match[str], value: exp.Expr) -> str:
             exact = f"CAST(TRY_CAST({x} AS DECIMAL(38, {scale})) AS VARCHAR)"
             return f"CASE WHEN typeof({x}) LIKE 'DECIMAL%' THEN {exact} ELSE {written} END"
         return written
-    if letter in "st":
-        written = x if kind(value) == "STRING" else f"bq_string({x})"
-        shown = written if letter == "s" else f"coalesce({written}, 'NULL')"
-        return f"printf({_sql(head + 's')}, {shown})"
-    if letter == "T":
-        literals = {"STRING": "'\"' || {x} || '\"'", "DATE": "'DATE \"' || CAST({x} AS VARCHAR) || '\"'"}
-        return f"coalesce({literals.get(kind(value) or '', 'bq_string({x})').format(x=x)}, 'NULL')"
+    if letter == "s":
+        return f"printf({_sql(head + 's')}, {x if name == 'STRING' else f'bq_string({x})'})"
+    if letter in "tT":
+        items = element(value)
+        if name in UNSHOWN[letter] or (items is not None and NAMES.get(items.this) not in PLAIN):
+            raise unsupported(f"the format specifier %{letter} for a value of type {name}")
+        shown = (SHOWN if letter == "t" else LITERALS).get(name, "bq_string({x})").replace("{x}", x)
+        return f"printf({_sql(head + 's')}, coalesce({shown}, 'NULL'))"
     raise unsupported(f"the format specifier {spec[0]}")
 
 
@@ -184,28 +205,36 @@ JSON_FORMS = {
     "NUMERIC": "CAST(bq_numeric_string({x}) AS JSON)",
     "BIGNUMERIC": "CAST(bq_bignumeric_string({x}) AS JSON)",
     "BYTES": "to_base64({x})",
+    "FLOAT64": "CASE WHEN isfinite({x}) THEN CAST(bq_float_string({x}) AS JSON) WHEN isnan({x}) THEN to_json('NaN')"
+    " WHEN {x} IS NOT NULL THEN to_json(if({x} > 0, 'Infinity', '-Infinity')) END",
+}
+# TO_JSON_STRING writes as text what a FLOAT64 might not hold.
+JSON_STRING_FORMS = JSON_FORMS | {
+    "INT64": f"CASE WHEN {{x}} BETWEEN -{1 << 53} AND {1 << 53} THEN to_json({{x}}) ELSE to_json(CAST({{x}} AS VARCHAR)) END",
+    "NUMERIC": f"CASE WHEN {{x}} = trunc({{x}}) AND abs({{x}}) <= {1 << 53} THEN CAST(bq_numeric_string({{x}}) AS JSON)"
+    " ELSE to_json(bq_numeric_string({x})) END",
 }
 
 
-def json_value(value: exp.Expr) -> exp.Expr:
-    """A value for TO_JSON and TO_JSON_STRING: times, decimals and bytes in it as GoogleSQL writes them."""
+def json_value(value: exp.Expr, forms: Mapping[str, str]) -> exp.Expr:
+    """A value for TO_JSON and TO_JSON_STRING: numbers, times and bytes in it as GoogleSQL writes them."""
     old = value.sql("duckdb")
-    new = _json_sql(old, value.type, 0)
+    new = _json_sql(old, value.type, forms)
     return value if new == old else _raw(new)
 
 
-def _json_sql(x: str, kind_of: exp.DataType | None, depth: int) -> str:
+def _json_sql(x: str, kind_of: exp.DataType | None, forms: Mapping[str, str], depth: int = 0) -> str:
     if kind_of is None:
         return x
     name = NAMES.get(kind_of.this)
     if name == "ARRAY" and kind_of.expressions:
         item = f"item{depth}"
-        inner = _json_sql(item, kind_of.expressions[0], depth + 1)
+        inner = _json_sql(item, kind_of.expressions[0], forms, depth + 1)
         return x if inner == item else f"list_transform({x}, lambda {item}: {inner})"
     if name == "STRUCT":
         fields = [(quoted(f.name), f.args.get("kind")) for f in kind_of.expressions if f.name]
-        parts = [(n, f"({x}).{n}", _json_sql(f"({x}).{n}", k, depth)) for n, k in fields]
+        parts = [(n, f"({x}).{n}", _json_sql(f"({x}).{n}", k, forms, depth)) for n, k in fields]
         packed = ", ".join(f"{n} := {new}" for n, _, new in parts)
         changed = len(fields) == len(kind_of.expressions) and any(old != new for _, old, new in parts)
         return f"CASE WHEN ({x}) IS NOT NULL THEN struct_pack({packed}) END" if changed else x
-    return JSON_FORMS[name].replace("{x}", x) if name in JSON_FORMS else x
+    return forms.get(name or "", "{x}").replace("{x}", x)

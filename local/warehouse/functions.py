@@ -1,12 +1,13 @@
 """Functions of text, bytes and JSON, and those that sqlglot does not know: each written for DuckDB, or refused by name."""
 
+import re
 from collections.abc import Callable
 from typing import cast as cast_to
 
 from sqlglot import exp
 
 from local.warehouse import arrays, operators, times
-from local.warehouse.formats import format_call, json_value
+from local.warehouse.formats import JSON_FORMS, JSON_STRING_FORMS, format_call, json_value
 from local.warehouse.operators import SAFE_FORMS, TO_STRING
 from local.warehouse.rewriting import call, cast, rewrite, rule
 from local.warehouse.statements import invalid, place_of, unsupported
@@ -33,6 +34,18 @@ def _like(node: exp.Like) -> exp.Expr | None:
     return exp.Escape(this=node.copy(), expression=exp.Literal.string("\\"))
 
 
+@rule(exp.RegexpExtract, exp.RegexpExtractAll)
+def _extraction(node: exp.Expr) -> None:
+    pattern = node.expression
+    try:
+        groups = re.compile(pattern.name).groups if isinstance(pattern, exp.Literal | exp.RawString) else 0
+    except re.error:
+        return  # only RE2 reads it, or nobody, which it will say
+    if groups > 1:
+        told = "Regular expressions passed into extraction functions must not have more than 1 capturing group"
+        raise invalid(f"{told}{place_of(node)}")
+
+
 @rule(exp.ByteLength)
 def _byte_length(node: exp.ByteLength) -> exp.Expr:
     return call("octet_length" if kind(node.this) == "BYTES" else "strlen", node.this)
@@ -47,8 +60,12 @@ def _sha(node: exp.SHA2) -> exp.Expr | None:
 
 @rule(exp.JSONFormat)
 def _json_format(node: exp.JSONFormat) -> exp.Expr:
-    value = json_value(node.this)
-    return call("to_json" if node.args.get("to_json") else "bq_to_json_string", value)
+    options = node.args.get("options")
+    if options is not None and options != exp.false():
+        raise unsupported(f"a second argument of {node.sql('bigquery').split('(')[0]}{place_of(node)}")
+    if node.args.get("to_json"):
+        return call("to_json", json_value(node.this, JSON_FORMS))
+    return call("bq_to_json_string", json_value(node.this, JSON_STRING_FORMS))
 
 
 @rule(exp.JSONType)
@@ -72,10 +89,25 @@ def _format(node: exp.Format) -> exp.Expr:
 
 @rule(exp.DPipe, exp.Concat)
 def _concat(node: exp.Expr) -> exp.Expr | None:
+    for part in node.expressions if isinstance(node, exp.Concat) else (node.this, node.expression):
+        if kind(part) in ("FLOAT64", "NUMERIC", "BIGNUMERIC", "TIMESTAMP", "DATETIME", "TIME"):
+            part.replace(call(TO_STRING[kind(part)], part.copy()))
     for null in node.find_all(exp.Null):
         if null.parent is node:
             null.replace(cast(exp.Null(), "VARCHAR"))
     return None
+
+
+@rule(exp.Pow)
+def _power(node: exp.Pow) -> exp.Expr | None:
+    if "NUMERIC" in (kind(node.this), kind(node.expression)):
+        return None
+    return call("bq_finite", call("pow", node.this, node.expression), node.this, "POW")
+
+
+@rule(exp.BitwiseRightShift)
+def _shift(node: exp.BitwiseRightShift) -> exp.Expr:
+    return call("bq_shift_right", cast(node.this, "BIGINT"), node.expression)
 
 
 @rule(exp.JSONExtract)
@@ -91,8 +123,10 @@ def _json_array(node: exp.JSONExtractArray) -> exp.Expr | None:
 @rule(exp.String)
 def _string(node: exp.String) -> exp.Expr | None:
     if kind(node.this) == "JSON":
-        return call("json_extract_string", node.this, "$")
-    return None if node.args.get("zone") else call(TO_STRING.get(kind(node.this), "bq_string"), node.this)
+        return call("bq_json_as", node.this, "VARCHAR", "a string")
+    if node.args.get("zone"):
+        return call("bq_zoned_string", node.this, node.args["zone"])
+    return call(TO_STRING.get(kind(node.this), "bq_string") if kind(node.this) else "bq_string_of", node.this)
 
 
 LAX: dict[type[exp.Expr], str] = {
@@ -114,10 +148,12 @@ def _first(node: exp.Expr) -> exp.Expr:
     return found if isinstance(found, exp.Expr) else node.expressions[0]
 
 
+JSON_NUMBERS = "BIGINT UBIGINT HUGEINT DOUBLE"  # types that DuckDB tells of JSON
 # Functions of one argument, or none, by how DuckDB writes them.
 SIMPLE: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
-    exp.JSONBool: lambda x: cast(x, "BOOLEAN"),
-    exp.Float64: lambda x: cast(x, "DOUBLE"),
+    exp.JSONBool: lambda x: cast(call("bq_json_as", x, "BOOLEAN", "a boolean"), "BOOLEAN"),
+    exp.Float64: lambda x: cast(call("bq_json_as", x, JSON_NUMBERS, "a number"), "DOUBLE"),
+    exp.Int64: lambda x: call("bq_json_int", cast(call("bq_json_as", x, JSON_NUMBERS, "an integer"), "DECIMAL(38, 9)")),
     exp.Normalize: lambda x: call("nfc_normalize", x),
     exp.SafeConvertBytesToString: lambda x: call("try", call("decode", x)),
     exp.ParseNumeric: lambda x: cast(x, "DECIMAL(38, 9)"),
@@ -125,6 +161,8 @@ SIMPLE: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.ToCodePoints: lambda x: call("bq_code_points", x),
     exp.CodePointsToString: lambda x: call("bq_from_code_points", x),
     exp.BitwiseCount: lambda x: call("bit_count", x if kind(x) == "BYTES" else cast(x, "BIGINT")),
+    exp.UnixSeconds: lambda x: cast(call("floor", call("epoch", x)), "BIGINT"),
+    exp.Exp: lambda x: call("bq_finite", call("exp", x), x, "EXP"),
     exp.Cot: lambda x: exp.paren(exp.Div(this=exp.Literal.number("1e0"), expression=call("tan", x))),
 }
 
@@ -173,11 +211,18 @@ PASSED: dict[str, Callable[[exp.Anonymous], exp.Expr]] = {
 }
 
 
+# Families of functions that GoogleSQL has: geography, sketches, networks, encryption, models.
+FAMILIES = re.compile(r"(ST_|S2_|HLL_COUNT\.|KLL_QUANTILES\.|NET\.|KEYS\.|AEAD\.|ML\.|AI\.)", re.IGNORECASE)
+
+
 @rule(exp.Anonymous)
 def _anonymous(node: exp.Anonymous) -> exp.Expr:
     name = str(node.this).upper()
     if node.meta.get("number") is None:
         return node  # made by another rule
     if name not in PASSED:
-        raise invalid(f"Function not found: {node.this}{place_of(node)} (at least in the local warehouse)")
+        whole = node.parent.sql("bigquery").split("(")[0] if isinstance(node.parent, exp.Dot) else str(node.this)
+        if FAMILIES.match(whole):
+            raise unsupported(f"the function {whole}{place_of(node)}")
+        raise invalid(f"Function not found: {whole}{place_of(node)} (at least in the local warehouse)")
     return PASSED[name](node)

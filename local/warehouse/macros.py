@@ -6,6 +6,7 @@ functions.py decides where each is called. `error` raises, with BigQuery's words
 # BIGNUMERIC has 38 digits after the point and is kept as an integer, so that it sorts and adds exactly.
 _FRACTION = "rpad(coalesce(nullif(split_part(trim(x, '+-'), '.', 2), ''), '0'), 38, '0')"
 _MICROS = "(extract('microsecond' FROM x) % 1000000)"
+_OFFSET = "date_diff('minute', timezone('UTC', CAST(x AS TIMESTAMPTZ)), timezone(zone, CAST(x AS TIMESTAMPTZ)))"
 _DECIMAL = r"[+-]?(\d+(\.\d{0,38})?|\.\d{1,38})"
 _INTEGER = r"[+-]?(\d+|0[xX][0-9a-fA-F]+)"
 _TYPE_OF = "typeof(x) IN ('DOUBLE', 'FLOAT') OR typeof(x) LIKE 'DECIMAL%'"
@@ -32,6 +33,9 @@ MACROS = (
         THEN '.' || lpad(CAST({_MICROS} // 1000 AS VARCHAR), 3, '0') ELSE '.' || lpad(CAST({_MICROS} AS VARCHAR), 6, '0') END""",
     """bq_datetime_string(x) AS strftime(CAST(x AS TIMESTAMP), '%Y-%m-%d %H:%M:%S') || bq_fraction(CAST(x AS TIMESTAMP))""",
     """bq_timestamp_string(x) AS bq_datetime_string(x) || '+00'""",
+    f"""bq_offset(x, zone) AS printf('%s%02d:%02d', if({_OFFSET} < 0, '-', '+'), abs({_OFFSET}) // 60, abs({_OFFSET}) % 60)""",
+    """bq_zoned_string(x, zone) AS bq_datetime_string(timezone(zone, CAST(x AS TIMESTAMPTZ)))
+        || regexp_replace(bq_offset(x, zone), ':00$', '')""",
     """bq_time_string(x) AS strftime(DATE '1970-01-01' + CAST(x AS TIME), '%H:%M:%S') || bq_fraction(CAST(x AS TIME))""",
     """bq_string(x) AS CASE WHEN typeof(x) IN ('DOUBLE', 'FLOAT') THEN bq_float_string(TRY_CAST(CAST(x AS VARCHAR) AS DOUBLE))
         WHEN typeof(x) LIKE 'DECIMAL%' THEN bq_numeric_string(CAST(x AS VARCHAR))
@@ -45,6 +49,11 @@ MACROS = (
         WHEN {_TYPE_OF} THEN CAST(round(TRY_CAST(CAST(x AS VARCHAR) AS DECIMAL(38, 9))) AS BIGINT)
         WHEN typeof(x) = 'BOOLEAN' THEN CAST(CAST(x AS VARCHAR) = 'true' AS BIGINT)
         ELSE CAST(CAST(x AS VARCHAR) AS BIGINT) END""",
+    """bq_finite(result, x, name) AS CASE WHEN isinf(CAST(result AS DOUBLE)) AND isfinite(CAST(x AS DOUBLE))
+        THEN error('Floating point error in function: ' || name) ELSE CAST(result AS DOUBLE) END""",
+    # The sign is a bit like the others.
+    """bq_shift_right(x, n) AS CASE WHEN x >= 0 OR n = 0 THEN x >> n WHEN n > 63 THEN 0
+        ELSE CAST((CAST(x AS HUGEINT) + 18446744073709551616) // (CAST(1 AS HUGEINT) << n) AS BIGINT) END""",
     """bq_round_int(x) AS CAST(round(x) AS BIGINT)""",
     """bq_safe_bool(x) AS CASE lower(trim(x)) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END""",
     """bq_bool(x) AS CASE WHEN x IS NULL THEN NULL WHEN lower(trim(x)) IN ('true', 'false') THEN lower(trim(x)) = 'true'
@@ -75,10 +84,16 @@ MACROS = (
         ELSE len(list_filter(bounds, lambda e: e <= x)) END""",
     """bq_code_points(x) AS list_transform(string_split(x, ''), lambda c: unicode(c))""",
     """bq_from_code_points(x) AS array_to_string(list_transform(x, lambda c: chr(CAST(c AS INTEGER))), '')""",
-    """bq_week(x) AS CAST(strftime(x, '%U') AS BIGINT)""",
-    """bq_week_monday(x) AS CAST(strftime(x, '%W') AS BIGINT)""",
+    # Weeks of a year that begin on a day of the week, counted from Sunday.
+    """bq_week(x, first) AS (dayofyear(x) + 6 - (dayofweek(x) - first + 7) % 7) // 7""",
     """bq_json_type(x) AS CASE json_type(x) WHEN 'VARCHAR' THEN 'string' WHEN 'UBIGINT' THEN 'number'
         WHEN 'BIGINT' THEN 'number' WHEN 'DOUBLE' THEN 'number' WHEN 'HUGEINT' THEN 'number' ELSE lower(json_type(x)) END""",
+    """bq_json_as(x, types, name) AS CASE WHEN x IS NULL OR contains(types, json_type(x)) THEN json_extract_string(x, '$')
+        ELSE error('The provided JSON input is not ' || name) END""",
+    """bq_string_of(x) AS CASE WHEN typeof(x) = 'JSON'
+        THEN bq_json_as(TRY_CAST(CAST(x AS VARCHAR) AS JSON), 'VARCHAR', 'a string') ELSE bq_string(x) END""",
+    """bq_json_int(x) AS CASE WHEN x <> trunc(x) THEN error('The provided JSON number: ' || bq_numeric_string(x)
+        || ' cannot be converted to an integer') ELSE CAST(x AS BIGINT) END""",
     """bq_to_json_string(x) AS coalesce(CAST(to_json(x) AS VARCHAR), 'null')""",
     """bq_interval_string(x) AS CAST(datepart('year', x) AS VARCHAR) || '-' || CAST(datepart('month', x) AS VARCHAR) || ' '
         || CAST(datepart('day', x) AS VARCHAR) || ' ' || CAST(datepart('hour', x) AS VARCHAR) || ':'

@@ -206,6 +206,8 @@ NUMBERS = {"INT64", "FLOAT64", "NUMERIC", "BIGNUMERIC"}
 @rule(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 def _compare(node: exp.Binary) -> exp.Expr | None:
     left, right = kind(node.this), kind(node.expression)
+    if left == right == "ARRAY":
+        raise invalid(f"Equality and order are not defined for arguments of type ARRAY{place_of(node)}")
     if left is None or right is None or left == right or {left, right} <= NUMBERS - {"BIGNUMERIC"}:
         return None
     if {left, right} <= NUMBERS:

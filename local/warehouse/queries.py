@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 from sqlglot import exp
 
-from local.warehouse import errors, filters
+from local.warehouse import errors, filters, signatures
 from local.warehouse.arrays import name_fields
 from local.warehouse.catalog import Ref, Table, now_ms
 from local.warehouse.database import quoted, text
@@ -79,6 +79,7 @@ def prepare(
     found = resolve(session, tree)
     name_fields(tree)
     qualified = annotate(tree, found)
+    signatures.check(tree)
     conditions = filters.partition_conditions(tree) if check_filters else {}
     columns = filters.columns_read(qualified, found) if found else {}
     size = filters.bytes_read(session.catalog.cursor, sizes, tree, conditions, columns) if found else 0

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-from local.warehouse.statements import invalid, unsupported
+from local.warehouse.statements import invalid, tokens_of, unsupported
 
 Tokens = list[Token]
-REFUSED = {"CALL", "CASE"}
+REFUSED = {"CALL"}
 SYNONYMS = {"LEAVE": "BREAK", "ITERATE": "CONTINUE"}
 SCRIPT_WORDS = {
     "DECLARE", "SET", "BEGIN", "IF", "WHILE", "LOOP", "FOR", "REPEAT", "EXECUTE", "ASSERT", "RAISE", "BREAK", "CONTINUE",
-    "RETURN", "COMMIT", "ROLLBACK", *SYNONYMS,
+    "RETURN", "CASE", "COMMIT", "ROLLBACK", *SYNONYMS,
 }  # fmt: skip
 
 
@@ -115,7 +115,14 @@ class Reader:
             and self._tokens[self._at + 1].token_type != TokenType.SEMICOLON
         ):
             return self._block()
-        readers = {"IF": self._if, "WHILE": self._while, "LOOP": self._loop, "FOR": self._for, "REPEAT": self._repeat}
+        readers = {
+            "IF": self._if,
+            "WHILE": self._while,
+            "LOOP": self._loop,
+            "FOR": self._for,
+            "REPEAT": self._repeat,
+            "CASE": self._case,
+        }
         if first in readers:
             return readers[first]()
         first = SYNONYMS.get(first, first)
@@ -154,6 +161,27 @@ class Reader:
         self._closed("END", "IF")
         return Step("IF", condition, body, otherwise)
 
+    def _case(self) -> Step:
+        """CASE is IF ... ELSE IF; with a value, which is then compared with each."""
+        self._expect("CASE")
+        value = self._until("WHEN") if self._peek() != "WHEN" else []
+        branches = []
+        while self._peek() == "WHEN":
+            self._expect("WHEN")
+            condition = self._until("THEN")
+            if value:
+                condition = [*tokens_of("("), *value, *tokens_of(") = ("), *condition, *tokens_of(")")]
+            self._expect("THEN")
+            branches.append((condition, self._steps({"WHEN", "ELSE", "END"})))
+        otherwise: list[Step] = []
+        if self._peek() == "ELSE":
+            self._expect("ELSE")
+            otherwise = self._steps({"END"})
+        self._closed("END", "CASE")
+        for condition, body in reversed(branches):
+            otherwise = [Step("IF", condition, body, otherwise)]
+        return Step("BLOCK", body=otherwise)
+
     def _while(self) -> Step:
         self._expect("WHILE")
         condition = self._until("DO")
@@ -186,7 +214,7 @@ class Reader:
 
 
 JUMPS = ("BREAK", "CONTINUE")
-ENDS = {"END", "ELSE", "ELSEIF", "EXCEPTION", "UNTIL", "THEN", "DO"}
+ENDS = {"END", "ELSE", "ELSEIF", "EXCEPTION", "UNTIL", "WHEN", "THEN", "DO"}
 STEPS = {
     "DECLARE", "SET", "BEGIN", "COMMIT", "ROLLBACK", "BREAK", "CONTINUE", "RETURN", "RAISE", "ASSERT", "EXECUTE",
 }  # fmt: skip

@@ -190,7 +190,8 @@ class Script:
         tokens = step.tokens
         equals = next((i for i, t in enumerate(tokens) if t.token_type == TokenType.EQ), None)
         if equals is None or tokens[0].token_type == TokenType.PARAMETER:
-            raise unsupported(f"SET {tokens[0].text} ...")
+            last = tokens[-1] if equals is None else tokens[equals - 1]
+            raise unsupported(f"SET {self._sql[tokens[0].start : last.end + 1]}")
         names = [
             t.text
             for t in tokens[:equals]

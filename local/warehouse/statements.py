@@ -69,6 +69,8 @@ def tokens_of(sql: str) -> list[Token]:
         raise invalid(f"Syntax error: {str(error).splitlines()[0]}") from error
     numbered, count = [], 0
     for token in tokens:
+        if token.token_type == TokenType.STRING:
+            _check_escapes(token, sql)
         if token.token_type != TokenType.PLACEHOLDER:
             numbered.append(token)
             continue
@@ -77,6 +79,20 @@ def tokens_of(sql: str) -> list[Token]:
         place: dict[str, Any] = {"line": token.line, "col": token.col, "start": token.start, "end": token.end}
         numbered += [Token(TokenType.PARAMETER, "@", **place), Token(TokenType.VAR, f"?{count}", **place)]
     return numbered
+
+
+# A backslash and what may follow it: https://cloud.google.com/bigquery/docs/reference/standard-sql/lexical#escape_sequences
+ESCAPE = re.compile(
+    r"""\\(?:[abfnrtv\\?"'`]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-3][0-7]{2}|(?P<illegal>.))""",
+    re.DOTALL,
+)
+
+
+def _check_escapes(token: Token, sql: str) -> None:
+    for match in ESCAPE.finditer(sql, token.start, token.end + 1):
+        if match["illegal"]:
+            place = f"[{token.line}:{token.col - token.end + match.start()}]"
+            raise invalid(f"Syntax error: Illegal escape sequence: {match[0]} at {place}")
 
 
 def parse(sql: str) -> exp.Expr:

@@ -4,7 +4,6 @@ from sqlglot import exp
 
 from local.warehouse.formats import parse_call, strftime_call
 from local.warehouse.rewriting import call, cast, rule
-from local.warehouse.statements import unsupported
 from local.warehouse.types import kind
 
 
@@ -32,6 +31,9 @@ PARTS = {
 }  # fmt: skip
 
 
+DAYS = ("SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY")
+
+
 @rule(exp.Extract)
 def _extract(node: exp.Extract) -> exp.Expr | None:
     part = node.this.name.upper() if not isinstance(node.this, exp.WeekStart) else f"WEEK({node.this.name.upper()})"
@@ -41,10 +43,7 @@ def _extract(node: exp.Extract) -> exp.Expr | None:
     if part == "DATETIME":
         return cast(value, "TIMESTAMP")
     if part.startswith("WEEK"):
-        macros = {"WEEK": "bq_week", "WEEK(SUNDAY)": "bq_week", "WEEK(MONDAY)": "bq_week_monday"}
-        if part not in macros:
-            raise unsupported(f"EXTRACT({part} FROM ...)")
-        return call(macros[part], value)
+        return call("bq_week", value, DAYS.index(part[5:-1]) if part != "WEEK" else 0)
     extracted = call("date_part", PARTS.get(part, part.lower()), value)
     if part == "DAYOFWEEK":
         return exp.paren(exp.Add(this=extracted, expression=exp.Literal.number(1)))

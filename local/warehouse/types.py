@@ -72,4 +72,15 @@ def annotate(tree: exp.Expr, tables: Iterable[Table]) -> exp.Expr | None:
         known = None if isinstance(node, exp.DataType) else types.get(node.meta["number"])
         if known is not None and known.this != exp.DType.UNKNOWN:
             node.type = known
+    _annotate_rows(tree, copy)
     return copy
+
+
+def _annotate_rows(tree: exp.Expr, copy: exp.Expr) -> None:
+    """Where a table's name stands for its rows, sqlglot puts a node of its own, which only its parent leads to."""
+    rows = {n.parent.meta.get("number"): n for n in copy.find_all(exp.TableColumn) if n.parent is not None}
+    for node in tree.walk() if rows else []:
+        row = rows.get(node.meta["number"])
+        column = node.args.get(row.arg_key or "") if row is not None else None
+        if row is not None and isinstance(column, exp.Column):
+            column.type = row.type

@@ -330,10 +330,16 @@ def test_a_retention_policy_protects_until_its_end(bucket: storage.Bucket) -> No
     bucket.blob("ledger").upload_from_string("kept")
     bucket.retention_period = 3600
     bucket.patch()
+    later = bucket.blob("later")
+    later.upload_from_string("kept too")
+    [listed, _] = bucket.list_blobs()
+    for blob in (bucket.get_blob("ledger"), listed, later):
+        assert blob.retention_expiration_time == blob.time_created + timedelta(hours=1)
     with pytest.raises(exceptions.Forbidden, match="retention policy"):
         bucket.blob("ledger").delete()
     bucket.retention_period = None
     bucket.patch()
+    assert bucket.get_blob("ledger").retention_expiration_time is None
     bucket.blob("ledger").delete()
 
 

@@ -59,6 +59,7 @@ def test_a_bad_name_is_refused(http: httpx.Client, name: str) -> None:
     ("body", "status"),
     [
         ({"location": "the moon"}, 400),
+        ({"location": "mars-central1"}, 400),
         ({"storageClass": "HOT"}, 400),
         ({"softDeletePolicy": {"retentionDurationSeconds": 60}}, 400),
         ({"labels": {"n": 1}}, 400),

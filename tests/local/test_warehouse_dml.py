@@ -82,6 +82,23 @@ def test_a_row_is_changed_by_one_row_at_most(run: Run, stock: str) -> None:
     assert content(run) == [("egg", 10), ("nest", 1)]
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT tagged (item, tags) VALUES ('nest', ['dry', NULL])",
+        "UPDATE tagged SET tags = ['old', NULL] WHERE TRUE",
+        "MERGE tagged AS t USING (SELECT 'egg' AS item) AS s ON t.item = s.item"
+        " WHEN MATCHED THEN UPDATE SET tags = [s.item, NULL]",
+    ],
+)
+def test_no_array_with_a_null_is_stored(run: Run, make: Make, sql: str) -> None:
+    make("tagged", "item STRING", "tags STRING REPEATED")
+    run("INSERT tagged (item, tags) VALUES ('egg', ['white'])")
+    with pytest.raises(BadRequest, match="Array cannot have a null element; error in writing field tags"):
+        run(sql)
+    assert [tuple(row) for row in run("SELECT item, tags FROM tagged").result()] == [("egg", ["white"])]
+
+
 def test_an_update_may_join(run: Run, stock: str) -> None:
     run("UPDATE stock t SET n = s.n * 2 FROM (SELECT 'egg' AS item, 21 AS n) s WHERE t.item = s.item")
     assert content(run) == [("egg", 42), ("nest", 1)]

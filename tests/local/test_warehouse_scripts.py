@@ -48,6 +48,10 @@ SCRIPTS: dict[str, list[tuple[Any, ...]]] = {
     "CREATE TEMP FUNCTION half(x FLOAT64) AS (x / 2); SELECT half(half(10))": [(2.5,)],
     "CREATE TEMP TABLE t AS SELECT 1 AS n; INSERT INTO t VALUES (2); SELECT SUM(n) FROM t": [(3,)],
     "SELECT CASE WHEN TRUE THEN 'a' END; SELECT CASE 1 WHEN 1 THEN 'b' END;": [("b",)],
+    "DECLARE x INT64 DEFAULT 2; CASE x WHEN 1 THEN SELECT 'a'; WHEN x THEN SELECT 'b'; ELSE SELECT 'c'; END CASE": [
+        ("b",)
+    ],
+    "CASE WHEN 1 > 2 THEN SELECT 'a'; ELSE SELECT 'b'; END CASE": [("b",)],
     "EXECUTE IMMEDIATE 'SELECT 1 + 1'": [(2,)],
     "ASSERT 1 = 1; SELECT 'fine'": [("fine",)],
     "DECLARE x INT64 DEFAULT 1; IF x = 1 THEN RETURN; END IF; SELECT 1 / 0": [],

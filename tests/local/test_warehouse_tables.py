@@ -26,6 +26,14 @@ NESTED = [
 ]
 
 
+@pytest.mark.parametrize("statement", [None, "CREATE SCHEMA razorbills OPTIONS (location = 'mars-central1')"])
+def test_a_dataset_lies_where_google_has_a_place(bq: bigquery.Client, statement: str | None) -> None:
+    new = bigquery.Dataset(f"{PROJECT}.razorbills")
+    new.location = "mars-central1"
+    with pytest.raises(BadRequest, match="Invalid location 'mars-central1'"):
+        _ = bq.query_and_wait(statement) if statement else bq.create_dataset(new)
+
+
 def test_a_dataset_keeps_what_was_declared(bq: bigquery.Client) -> None:
     new = bigquery.Dataset(f"{PROJECT}.auks")
     new.location, new.description, new.labels = "EU", "of auks", {"team": "north"}
