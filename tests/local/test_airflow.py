@@ -3,7 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -102,7 +102,12 @@ def failures(harbour: Harbour) -> Iterator[dict[str, Fate]]:
 
 def airflow_processes(folder: Path) -> list[psutil.Process]:
     home = str(folder / "airflow")
-    return [p for p in processes.survivors(folder) if p.environ().get("AIRFLOW_HOME") == home]
+    found = []
+    for process in processes.survivors(folder):
+        with suppress(psutil.NoSuchProcess):
+            if process.environ().get("AIRFLOW_HOME") == home:
+                found.append(process)
+    return found
 
 
 @pytest.mark.airflow
@@ -258,8 +263,10 @@ def test_airflow_follows_the_bucket(harbour: Harbour) -> None:
 
 @pytest.mark.airflow
 def test_airflow_listens_on_loopback_only(harbour: Harbour) -> None:
-    family = airflow_processes(harbour.lab.cloud.folder)
-    addresses = {c.laddr.ip for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN}
+    addresses = set()
+    for process in airflow_processes(harbour.lab.cloud.folder):
+        with suppress(psutil.NoSuchProcess):  # a task that has ended meanwhile
+            addresses |= {c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN}
     assert addresses == {"127.0.0.1"}
 
 

@@ -38,7 +38,8 @@ def clone(tmp_path: Path) -> Path:
 
 def preview(clone: Path, *arguments: str, tmp: Path | None = None) -> "subprocess.CompletedProcess[str]":
     """What `make preview OFFLINE=1` runs, in a clone."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("PULUMI_")} | {"NO_COLOR": "1"}
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PULUMI_")}
+    env |= {"NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}  # Python's byte code is no trace of a preview
     if tmp:
         env["TMPDIR"] = str(tmp)
     command = [sys.executable, "-m", "local.preview", *arguments]
