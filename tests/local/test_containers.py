@@ -226,8 +226,9 @@ def test_a_fault_kills_a_container_at_its_call_and_nothing_of_it_is_left(wharf: 
 def test_a_second_model_is_only_creates_and_runs_as_containers_of_its_own_image(wharf: Wharf) -> None:
     first = wharf.image
     sql = f"SELECT reader, loans, weather FROM `{LOANS}`"
-    columns = {"key": "reader", "value": "loans_expected"}
-    scratch_clone.add_model(wharf.clone, "reader_loans", package="loans", **columns, sql=sql, config={})
+    scratch_clone.add_model(
+        wharf.clone, "reader_loans", package="loans", key="reader", value="loans_expected", sql=sql, config={}
+    )
     wharf.make_table(LOANS, [{"reader": name, "loans": n, "weather": "sun"} for n, name in enumerate(("ann", "ben"))])
     changes = wharf.changes()
     assert changes.pop("Table runs") == "update", "the view of all models' runs has one more"
