@@ -25,10 +25,10 @@ backfill: setup  ## apply a model to past days through Airflow, and verify each:
 stop: setup  ## stop what `make demo KEEP=1` left running
 	@.venv/bin/python -m local.demo --stop
 
-test: setup lint  ## lint, types and every test (about eleven minutes on two cores)
+test: setup lint  ## lint, types and every test (about ten minutes on two cores)
 	@.venv/bin/python -m tools.docker_daemon .venv/bin/pytest -m "not soak" --durations=10
 
-soak: setup  ## the long proofs: each grant taken away, every kill, many histories, every preview (about 35 minutes)
+soak: setup  ## the long proofs: each grant taken away, every kill, many histories, every preview (an hour or more)
 	@HYPOTHESIS_PROFILE=soak .venv/bin/pytest -m soak --durations=10
 
 lint: setup  ## ruff, mypy and hadolint
