@@ -3,7 +3,7 @@
 Does not own the rows or their checks. Readers see the old partition or the new one, never a mix or a gap.
 
 How it stays right when attempts die, hang or overlap: a delivery is planned before it is done, in one object for each
-run date that is changed only by compare-and-swap. Plan n names its file and its load job; an id of a job runs at most
+run date that is changed only by compare-and-swap. Plan n names its files and its load job; an id of a job runs at most
 once. Whoever wants to plan n+1 first drives job n to its end, so job n cannot run after job n+1. An attempt that finds
 a plan of an attempt that began after itself is late: it delivers nothing and is superseded. (Clocks decide only which
 of two overlapping runs wins.)

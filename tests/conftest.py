@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 from local import server
+from local.fault_verbs import FaultRules
 
 ROOT = Path(__file__).parent.parent
 # Whatever Docker this machine has: tests that want containers ask for them (tests/local/test_containers.py).
@@ -73,3 +74,11 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
     yield RunningCloud(folder, json.loads(line)["env"])
     process.terminate()
     assert process.wait(timeout=20) == 0, "the local cloud must end cleanly on SIGTERM"
+
+
+@pytest.fixture
+def faults(cloud: RunningCloud) -> Iterator[FaultRules]:
+    """Rules of the session's local cloud; none is left behind."""
+    rules = FaultRules(cloud.url)
+    yield rules
+    rules.clear()

@@ -1,6 +1,7 @@
 """Jobs: what was asked, how far it is, how it ended; each runs in a thread and ends in the transaction of its own work.
 
-A job is on disk before its request is answered: at once, or with its rows if it only reads and is brief. One that a kill interrupted has changed nothing and is run again.
+A job is on disk before its request is answered: at once, or with its rows if it only reads and is brief. One that a kill
+interrupted has changed nothing and is run again.
 What a kind of job does is in work.py.
 """
 

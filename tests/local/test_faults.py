@@ -1,7 +1,7 @@
 """Faults by rules, as the official clients meet them."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,13 +23,6 @@ pytestmark = pytest.mark.client
 NUMBERS = itertools.count()
 PROJECT = "heron-11"
 FAST = DEFAULT_RETRY.with_delay(initial=0.01, maximum=0.01)
-
-
-@pytest.fixture
-def faults(cloud: RunningCloud) -> Iterator[FaultRules]:
-    rules = FaultRules(cloud.url)
-    yield rules
-    rules.clear()
 
 
 @pytest.fixture

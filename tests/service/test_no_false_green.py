@@ -1,6 +1,5 @@
 """No false green: each failure of the catalogue, through the real service, is red, leaves the table and says why."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date
@@ -11,7 +10,6 @@ import pytest
 
 from local.fault_rules import Rule
 from local.fault_verbs import FaultRules
-from tests.conftest import RunningCloud
 from tests.service.attempts import Attempt, Trip
 from tests.service.deployments import Deployment, Ended, deployed
 from tests.service.failures import BEFORE, DAY, FAILURES, Failure
@@ -43,13 +41,6 @@ def made(owner: dict[str, str], folder: Path) -> Deployment:
 def shared(owner: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """For failures that leave nothing behind."""
     return made(owner, tmp_path_factory.mktemp("shared"))
-
-
-@pytest.fixture
-def faults(cloud: RunningCloud) -> Iterator[FaultRules]:
-    rules = FaultRules(cloud.url)
-    yield rules
-    rules.clear()
 
 
 def run(deployment: Deployment, failure: Failure, faults: FaultRules, folder: Path) -> Ended:

@@ -1,7 +1,7 @@
 """Each row of service/remedies.py, on the body behind its link: served over HTTP, raised by Google's own clients."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from google.cloud.bigquery.retry import DEFAULT_RETRY as BIGQUERY_RETRY
@@ -10,7 +10,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY as STORAGE_RETRY
 from local.fault_rules import Rule
 from local.fault_verbs import FaultRules
 from service import remedies, upstream
-from tests.conftest import ROOT, RunningCloud
+from tests.conftest import ROOT
 from tests.service.deployments import Deployment, deployed
 from tests.service.recorded_errors import RECORDED, Recorded
 
@@ -27,13 +27,6 @@ REPEATED = [recorded for recorded in RECORDED if "repeated" in recorded.at]
 @pytest.fixture(scope="module")
 def mine(owner: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     return deployed(owner, tmp_path_factory.mktemp("mine"))
-
-
-@pytest.fixture
-def faults(cloud: RunningCloud) -> Iterator[FaultRules]:
-    rules = FaultRules(cloud.url)
-    yield rules
-    rules.clear()
 
 
 def rule(recorded: Recorded) -> Rule:
