@@ -150,22 +150,27 @@ def _values(
     kinds: dict[str, str],
     key: str,
 ) -> tuple[list[Finding], KeyDigest]:
-    """All rules for single values, and the digest of the keys, in one pass; examples only where a rule is broken."""
+    """All rules for single values, and the digest of the keys, in one pass; rule by rule only where one is broken."""
     known = [column for column in columns if column.name == key]
     shown = data_files.name(key) if known else "'?'"
     rules = [(column, rule) for column in columns for rule in _rules(column, kinds[column.name], shown)]
-    asked = [f"count(*) FILTER (WHERE {rule.condition})" for _, rule in rules]
-    asked += [number for column in known for number in key_digest.aggregates(column)]
-    if not asked:
-        return [], KeyDigest()
-    answer = connection.execute(select(", ".join(asked), predictions.relation())).fetchone() or ()
-    findings = []
-    for (column, rule), count in zip(rules, answer, strict=False):
+    broken = " OR ".join(f"({rule.condition})" for _, rule in rules) or "FALSE"
+    asked = [f"count_if({broken})", *(number for column in known for number in key_digest.aggregates(column))]
+    rows, *digest = connection.execute(select(", ".join(asked), predictions.relation())).fetchone() or (0,)
+    made = key_digest.of_answer(digest)
+    return (list(_broken(connection, predictions, rules)) if rows else []), made
+
+
+def _broken(
+    connection: duckdb.DuckDBPyConnection, predictions: DataFiles, rules: Sequence[tuple[Column, _Rule]]
+) -> Iterator[Finding]:
+    asked = ", ".join(f"count_if({rule.condition})" for _, rule in rules)
+    answer = connection.execute(select(asked, predictions.relation())).fetchone() or ()
+    for (column, rule), count in zip(rules, answer, strict=True):
         if count:
             examples = _first(connection, select(rule.example, predictions.relation(), where=rule.condition))
             text = f"Column '{column.name}' {rule.complaint} in {count} rows, such as {data_files.listed(examples)}."
-            findings.append(Finding(rule=rule.name, column=column.name, count=count, examples=examples, message=text))
-    return findings, key_digest.of_answer(answer[len(rules) :])
+            yield Finding(rule=rule.name, column=column.name, count=count, examples=examples, message=text)
 
 
 def _rules(column: Column, kind: str, shown: str) -> Iterator[_Rule]:

@@ -36,10 +36,10 @@ class KeyDigest:
 def aggregates(key: Column) -> list[str]:
     """SQL for the numbers of the digest of each key as often as it occurs; `of_answer` reads them."""
     value = cast(key)
-    # A sum of hashes alone would take two keys of one hash for each other; the second hash is of another text.
+    # Hashes that happen to have one sum do not have the other as well.
     sums = [
         f"coalesce(sum({hashed}) FILTER (WHERE {value} IS NOT NULL), 0)::HUGEINT"
-        for hashed in (f"hash({value})", f"hash('~' || {value})")
+        for hashed in (f"hash({value})", f"hash({value}, 1)")
     ]
     return [f"count({value})", f"count(*) - count({value})", *sums]
 
