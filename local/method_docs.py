@@ -47,6 +47,14 @@ bq --api $BIGQUERY_ENDPOINT query --use_legacy_sql=false 'SELECT 1'
 
 `gcloud run` cannot be pointed here: it calls the v1 API at a host made of the region's name. Neither can gsutil: it
 always speaks TLS to the JSON API.
+
+## Clients in other languages
+
+Tried by hand with storage 7.22 and bigquery 8.3 for Node, and with storage and bigquery for Go. With
+`STORAGE_EMULATOR_HOST` and `BIGQUERY_EMULATOR_HOST`, which `python -m local env` prints, both clients for Node and the
+one for Storage in Go find the local cloud by themselves. For Node, pass an `authClient` that holds any token; its
+transfer manager cannot be pointed here, because it makes its own `https://` address. For BigQuery in Go, pass
+`option.WithEndpoint(url + "/bigquery/v2/")` and `option.WithoutAuthentication()`.
 """
 
 

@@ -23,6 +23,13 @@ log = logging.getLogger("local")
 BODY_IN_MEMORY_BYTES = 1 << 20  # a larger body goes to a temporary file, so that uploads do not fill memory
 CHUNK_BYTES = 1 << 20
 
+# With STORAGE_EMULATOR_HOST or BIGQUERY_EMULATOR_HOST set, the clients for Node leave out where a service begins. No
+# bucket's name is as short as `b`.
+LEFT_OUT = {
+    "/storage/v1": re.compile(r"/b(/.*)?"),
+    "/bigquery/v2": re.compile(r"/projects/[^/]+/(datasets|jobs|queries)(/.*)?"),
+}
+
 # The canonical code of each HTTP status, as in google/rpc/code.proto.
 STATUS_NAMES = {
     400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 409: "ALREADY_EXISTS",
@@ -166,7 +173,7 @@ class Door:
             pairs = tuple(parse_qsl(raw_query, keep_blank_values=True))
             call = Call(
                 verb=request.method,
-                path=scope["raw_path"].split(b"?")[0].decode("latin-1"),
+                path=whole(scope["raw_path"].split(b"?")[0].decode("latin-1")),
                 query=dict(pairs),
                 query_pairs=pairs,
                 headers={k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]},
@@ -205,6 +212,11 @@ class Door:
             if method.verb == verb and (match := pattern.fullmatch(call.path)):
                 return method, {k: unquote(v) for k, v in match.groupdict().items()}
         raise CloudError(501, "notImplemented", f"The local cloud does not support {call.verb} {call.path}")
+
+
+def whole(path: str) -> str:
+    """The path of a method, also where a client has left out its service."""
+    return next((service + path for service, pattern in LEFT_OUT.items() if pattern.fullmatch(path)), path)
 
 
 def _response(answer: Answer) -> Response:

@@ -11,7 +11,8 @@ from local.storage.fields import selected
 from local.wire import Answer, Call, CloudError, Method
 
 # They change nothing here: no quotas, no billing, no ACLs to project; `fields` is served for every method alike.
-HARMLESS = "alt fields key prettyPrint projection quotaUser uploadType userIp userProject"
+# `force` is the client for Node's own, which it sends along when it deletes many objects.
+HARMLESS = "alt fields force key prettyPrint projection quotaUser uploadType userIp userProject"
 IF = "ifGenerationMatch ifGenerationNotMatch ifMetagenerationMatch ifMetagenerationNotMatch ifMetaGenerationNotMatch"
 IF_SOURCE = IF.replace("if", "ifSource")
 WHOLE = re.compile(r"-?\d{1,18}")  # fits 64 bits

@@ -18,7 +18,10 @@ CHANGEABLE = {
     "friendlyName", "description", "labels", "access", "defaultTableExpirationMs", "defaultPartitionExpirationMs",
     "maxTimeTravelHours", "storageBillingModel", "resourceTags", "defaultRoundingMode",
 }  # fmt: skip
-FIXED = {"kind", "etag", "id", "selfLink", "datasetReference", "creationTime", "lastModifiedTime", "location", "type"}
+FIXED = {
+    "kind", "etag", "id", "selfLink", "datasetReference", "creationTime", "lastModifiedTime", "location", "type",
+    "projectId",  # that the client for Node repeats here
+}  # fmt: skip
 REFUSED = (
     "isCaseInsensitive", "defaultCollation", "defaultEncryptionConfiguration", "externalDatasetReference",
     "linkedDatasetSource", "externalCatalogDatasetOptions",

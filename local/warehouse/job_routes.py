@@ -13,6 +13,7 @@ from local.warehouse.database import Database
 from local.warehouse.datasets import canonical_location
 from local.warehouse.jobs import Job, Jobs, Plan, presented
 from local.warehouse.paging import number, page, start_of
+from local.warehouse.parameters import as_texts
 from local.warehouse.partitions import rows_of
 from local.warehouse.statements import unsupported
 from local.warehouse.work import KINDS, QUERY_KEYS, Work
@@ -25,6 +26,7 @@ REQUEST_KEYS = {
     "kind", "query", "maxResults", "timeoutMs", "dryRun", "location", "formatOptions", "connectionProperties", "labels",
     "requestId", "createSession", "jobTimeoutMs", "jobCreationMode", "queryResultsFormat",
 }  # fmt: skip
+MESSAGES = {"schema", "destinationTable", "timePartitioning", "rangePartitioning", "clustering"}
 JSON_TYPE = {"content-type": "application/json; charset=UTF-8"}
 # The HTTP status of a failed job, by the reason of its error: https://cloud.google.com/bigquery/docs/error-messages
 STATUSES = {
@@ -138,7 +140,7 @@ class JobRoutes:
                 f"The local warehouse does not support {(strange or ['sessions'])[0]!r} of a query",
             )
         _check_format(body)
-        query = {k: v for k, v in body.items() if k in QUERY_KEYS}
+        query = _with_texts({k: v for k, v in body.items() if k in QUERY_KEYS})
         outer = {k: body[k] for k in ("labels", "jobTimeoutMs", "dryRun") if body.get(k)}
         resource: Resource = {"configuration": {"jobType": "QUERY", "query": query, **outer}}
         given = body.get("location")
@@ -260,12 +262,21 @@ def _typed(configuration: Resource) -> Resource:
     """A configuration with its jobType.
 
     Raises:
-        CloudError: 400 unless it names exactly one kind of job.
+        CloudError: 400 unless it names exactly one kind of job, and messages are where it must have messages.
     """
     kinds = [k for k in KINDS if k in configuration]
     if len(kinds) != 1:
         raise CloudError(400, "required", f"Required parameter is missing: one of configuration.{{{', '.join(KINDS)}}}")
-    return {**configuration, "jobType": kinds[0].upper()}
+    for key in MESSAGES & configuration[kinds[0]].keys():
+        if not isinstance(configuration[kinds[0]][key], dict | None):
+            raise CloudError(400, "invalid", f"Invalid value at 'job.configuration.{kinds[0]}.{key}': not an object")
+    own = configuration[kinds[0]]
+    return {**configuration, "jobType": kinds[0].upper()} | ({"query": _with_texts(own)} if kinds == ["query"] else {})
+
+
+def _with_texts(query: Resource) -> Resource:
+    given = query.get("queryParameters")
+    return query | {"queryParameters": as_texts(given)} if given else query
 
 
 def _shown(resource: Resource, call: Call) -> Resource:

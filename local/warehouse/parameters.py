@@ -79,6 +79,17 @@ def _scalar(target: exp.DataType, text: str) -> exp.Expr:
     return exp.Cast(this=literal, to=target)
 
 
+def as_texts(value: Any, *, inside: str = "") -> Any:
+    """Parameters with each scalar as the text that the API makes of it: the client for Node sends numbers."""
+    if isinstance(value, list):
+        return [as_texts(item, inside=inside) for item in value]
+    if isinstance(value, dict):
+        return {key: as_texts(item, inside=key) for key, item in value.items()}
+    if inside != "value" or value is None or isinstance(value, str):
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 class Parameters:
     """The parameters of one query.
 

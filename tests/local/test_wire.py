@@ -39,6 +39,31 @@ def test_an_unsupported_call_is_501_and_names_method_and_path(cloud: RunningClou
     assert "PATCH /bigquery/v2/projects/p/models/m" in answer.json()["error"]["message"]
 
 
+def test_the_paths_of_clients_that_leave_out_the_service_find_their_methods(cloud: RunningCloud) -> None:
+    assert httpx.post(f"{cloud.url}/b?project=p", json={"name": "without-service"}).status_code == 200
+    assert httpx.get(f"{cloud.url}/b/without-service/o?force=true").json()["kind"] == "storage#objects"
+    assert httpx.get(f"{cloud.url}/storage/v1/b/without-service").json()["name"] == "without-service"
+    answer = httpx.post(f"{cloud.url}/projects/p/queries", json={"query": "SELECT 1", "useLegacySql": False})
+    assert answer.json()["rows"] == [{"f": [{"v": "1"}]}]
+
+
+def test_numbers_sent_as_parameters_are_answered_as_texts(cloud: RunningCloud) -> None:
+    sent = {"name": "n", "parameterType": {"type": "INT64"}, "parameterValue": {"value": 3}}
+    query = {"query": "SELECT @n", "useLegacySql": False, "parameterMode": "NAMED", "queryParameters": [sent]}
+    jobs = f"{cloud.url}/bigquery/v2/projects/p/jobs"
+    made = httpx.post(jobs, json={"configuration": {"query": query}}).json()
+    assert made["configuration"]["query"]["queryParameters"][0]["parameterValue"] == {"value": "3"}
+    rows = httpx.get(f"{cloud.url}/bigquery/v2/projects/p/queries/{made['jobReference']['jobId']}?location=US").json()
+    assert rows["rows"] == [{"f": [{"v": "3"}]}]
+
+
+def test_a_text_where_a_message_belongs_is_400_with_its_place(cloud: RunningCloud) -> None:
+    load = {"schema": "a:integer", "destinationTable": {"datasetId": "d", "tableId": "t"}, "sourceUris": ["gs://b/f"]}
+    answer = httpx.post(f"{cloud.url}/bigquery/v2/projects/p/jobs", json={"configuration": {"load": load}})
+    assert answer.status_code == 400
+    assert "job.configuration.load.schema" in answer.json()["error"]["message"]
+
+
 def test_a_body_that_is_not_json_is_refused_with_its_place(cloud: RunningCloud) -> None:
     answer = httpx.post(f"{cloud.url}/storage/v1/b?project=p", content=b'{"name": ')
     assert answer.status_code == 400
