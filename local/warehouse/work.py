@@ -7,7 +7,7 @@ from typing import Any, cast
 import duckdb
 from sqlglot import exp
 
-from local.warehouse import copies, dml, loads, queries
+from local.warehouse import constants, copies, dml, loads, queries
 from local.warehouse.access import Access, Authority
 from local.warehouse.catalog import Catalog, Ref, Resource, now_ms
 from local.warehouse.database import Database
@@ -141,8 +141,8 @@ class Work:
             outcome = self._query(session, configuration, job)
             statistics["query"] = outcome.statistics
             statistics["totalBytesProcessed"] = outcome.statistics.get("totalBytesProcessed", "0")
-            if outcome.result is not None and not configuration.get("destinationTable"):
-                configuration["destinationTable"] = outcome.result.ref.resource
+            if written := _written(outcome):
+                configuration.setdefault("destinationTable", written)
         elif kind == "LOAD":
             files, size = self._load_files(job, catalog.access)
             done = loads.run(catalog, self._sizes, configuration, files, project)
@@ -202,8 +202,8 @@ class Work:
         """Write down a statement of a script as a job of its own, child of the script's."""
         outcome: Outcome = done["outcome"]
         query = {"query": done["query"], "useLegacySql": False}
-        if outcome.result is not None:
-            query["destinationTable"] = outcome.result.ref.resource
+        if written := _written(outcome):
+            query["destinationTable"] = written
         started, ended = str(done["started"]), str(now_ms())
         statistics: dict[str, Any] = {
             "creationTime": started,
@@ -233,6 +233,7 @@ class Work:
         if isinstance(tree, exp.Export):
             return self.exports.statement(session, tree, self._sizes, configuration)
         if isinstance(tree, exp.Create | exp.Drop | exp.Alter):
+            constants.put(session, tree, self._sizes)
             return self.definitions.run(session, tree, configuration)
         return dml.run(session, tree, self._sizes, configuration)
 
@@ -272,6 +273,14 @@ class Work:
 
 class _Undo(Exception):
     """Ends a transaction without keeping it."""
+
+
+def _written(outcome: Outcome) -> Resource | None:
+    """The table that holds a statement's rows, as the `destinationTable` of its job names it."""
+    if outcome.result is not None:
+        return outcome.result.ref.resource
+    made = outcome.statistics.get("statementType") == "CREATE_TABLE_AS_SELECT"
+    return outcome.statistics.get("ddlTargetTable") if made else None
 
 
 def _session(catalog: Catalog, project: str, configuration: Resource, caller: str, location: str | None) -> Session:
