@@ -17,7 +17,7 @@ from local.operations import Operations
 from local.run_store import EXECUTION, JOB, Resource, RunStore
 from local.runtime import Runtime
 from local.secret_values import Secrets
-from local.wire import Answer, Call, CloudError, Method
+from local.wire import Answer, Call, CloudError, Method, flag
 
 PAGE_SIZE = 100
 _LOCATION = "/v2/projects/{project}/locations/{location}"
@@ -89,7 +89,7 @@ class CloudRun:
     def _patch_job(self, call: Call) -> Answer:
         name, body = _name(call), call.json()
         declared = self._declared(call)
-        if call.query.get("allowMissing") == "true" and self._store.get(JOB, name) is None:
+        if flag(call.query, "allowMissing") and self._store.get(JOB, name) is None:
             job_spec.check_id(call.params["job"])
             self._store.add(JOB, _new_job(name, declared, call.caller))
             return self._operations.done(self._job(name), JOB)
@@ -210,7 +210,7 @@ def _dated(job: Resource, caller: str) -> Resource:
 
 
 def _only_validates(call: Call) -> bool:
-    return call.query.get("validateOnly") == "true"
+    return flag(call.query, "validateOnly")
 
 
 def _check_etag(etag: Any, resource: Resource) -> None:

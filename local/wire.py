@@ -214,6 +214,11 @@ class Door:
         raise CloudError(501, "notImplemented", f"The local cloud does not support {call.verb} {call.path}")
 
 
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """A true or false among the query parameters; absent is false. `bq` writes True, other clients true."""
+    return query.get(name, "false").lower() == "true"
+
+
 def whole(path: str) -> str:
     """The path of a method, also where a client has left out its service."""
     return next((service + path for service, pattern in LEFT_OUT.items() if pattern.fullmatch(path)), path)

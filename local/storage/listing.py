@@ -10,8 +10,8 @@ from typing import Any
 from local.storage.catalog import Catalog, Rows
 from local.storage.records import StoredObject
 from local.storage.resources import object_resource
-from local.storage.routes import flag, invalid, number, row, unsupported
-from local.wire import Answer, Call, Method
+from local.storage.routes import invalid, number, row, unsupported
+from local.wire import Answer, Call, Method, flag
 
 PAGE = 1000
 GLOB = re.compile(
@@ -54,6 +54,9 @@ class Page:
         return len(self.items) + len(self.prefixes) >= self.limit
 
 
+FOLDERS = "prefix pageToken pageSize"  # `gcloud storage rm -r` asks for managed folders
+
+
 class Listing:
     """The method that lists objects."""
 
@@ -67,7 +70,16 @@ class Listing:
             "endOffset matchGlob versions softDeleted"
         )
         refuses = "filter; matchGlob with a delimiter"
-        return [row("storage.objects.list", "GET", "/storage/v1/b/{bucket}/o", self._list, takes, refuses=refuses)]
+        one = "/storage/v1/b/{bucket}"
+        return [
+            row("storage.objects.list", "GET", f"{one}/o", self._list, takes, refuses=refuses),
+            row("storage.managedFolders.list", "GET", f"{one}/managedFolders", self._folders, FOLDERS, supports="none"),
+        ]
+
+    def _folders(self, call: Call) -> Answer:
+        with self._catalog.reading() as rows:
+            rows.bucket(call.params["bucket"])
+        return Answer(body={"kind": "storage#managedFolders", "items": []})
 
     def _list(self, call: Call) -> Answer:
         selection = _selection(call)

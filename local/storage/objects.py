@@ -11,9 +11,9 @@ from local.storage.contents import Contents
 from local.storage.downloads import answer_media
 from local.storage.records import StoredObject, rfc3339
 from local.storage.resources import DEFAULT_TYPE, accepted, changed, object_resource
-from local.storage.routes import IF, flag, invalid, number, row
+from local.storage.routes import IF, invalid, number, row
 from local.storage.versions import duplicate, retire
-from local.wire import Answer, Call, Method
+from local.wire import Answer, Call, Method, flag
 
 ACLS = "ACLs and IAM policies of objects, customer-supplied and KMS keys, object retention, contexts"
 

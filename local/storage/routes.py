@@ -84,8 +84,3 @@ def number(query: Mapping[str, Any], name: str) -> int | None:
     if not WHOLE.fullmatch(str(value)):
         raise CloudError(400, "invalidParameter", f"Invalid value {value!r} for parameter {name!r}")
     return int(value)
-
-
-def flag(query: Mapping[str, str], name: str) -> bool:
-    """A true or false among the query parameters; absent is false."""
-    return query.get(name, "false").lower() == "true"

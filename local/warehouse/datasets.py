@@ -10,7 +10,7 @@ from local.places import DATASETS
 from local.warehouse.catalog import Catalog, Resource, check_etag, etag, now_ms
 from local.warehouse.database import Database
 from local.warehouse.paging import page
-from local.wire import Answer, Call, CloudError, Method
+from local.wire import Answer, Call, CloudError, Method, flag
 
 DEFAULT_LOCATION = "US"
 MULTI_REGIONS = {"us": "US", "eu": "EU"}
@@ -104,7 +104,7 @@ class Datasets:
         """A page of the datasets of a project; hidden ones only with `all`."""
         with self._database.reading() as cursor:
             found = Catalog(cursor).datasets(call.params["project"])
-        if call.query.get("all") != "true":
+        if not flag(call.query, "all"):
             found = [r for r in found if not r["datasetReference"]["datasetId"].startswith("_")]
         found = [r for r in found if _passes(r, call.query.get("filter", ""))]
         items, token = page(found, call.query)
@@ -136,7 +136,12 @@ class Datasets:
     def delete(self, call: Call) -> Answer:
         """Remove a dataset; with tables in it only when `deleteContents` is true."""
         with self._database.writing() as cursor:
-            remove(Catalog(cursor), call.params["project"], call.params["dataset"], call.query.get("deleteContents"))
+            remove(
+                Catalog(cursor),
+                call.params["project"],
+                call.params["dataset"],
+                "true" if flag(call.query, "deleteContents") else None,
+            )
         return Answer(status=204)
 
 

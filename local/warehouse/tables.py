@@ -237,6 +237,8 @@ def _changes(body: Resource) -> Resource:
     if refused:
         raise CloudError(501, "notImplemented", f"The local warehouse does not support {refused[0]!r} of a table")
     changes: dict[str, Any] = {k: v for k, v in body.items() if k in CHANGEABLE}
+    if changes.get("schema", {}) is None:
+        del changes["schema"]  # `bq update` sends null; no table loses its schema
     if changes.get("schema"):
         changes["schema"] = {"fields": canonical(changes["schema"].get("fields", []))}
     time = changes.get("timePartitioning")

@@ -52,8 +52,8 @@ def test_gcloud_storage_uploads_lists_shows_moves_and_removes(
     assert tool("gcloud", "storage", "cat", f"{home}/in/fish.csv") == "n,s\n1,cod\n"
     tool("gcloud", "storage", "mv", f"{home}/in/fish.csv", f"{home}/out.csv")
     assert [blob.name for blob in bucket.list_blobs()] == ["out.csv"]
-    tool("gcloud", "storage", "rm", f"{home}/out.csv")
-    assert not list(bucket.list_blobs())
+    tool("gcloud", "storage", "rm", "--recursive", home)
+    assert not bucket.exists()
 
 
 def test_gcloud_logging_writes_and_reads(tool: Tool) -> None:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from google.api_core.exceptions import BadRequest
 from google.cloud import bigquery
 
 pytest_plugins = ["tests.local.warehouse_fixtures"]
@@ -44,3 +45,17 @@ def test_a_column_may_have_an_empty_list_of_policy_tags(bq: bigquery.Client, dat
     table = bq.get_table(f"{dataset}.t")
     table.schema = [bigquery.SchemaField("kelp", "INTEGER", policy_tags=bigquery.PolicyTagList([]), description="x")]
     assert bq.update_table(table, ["schema"]).schema[0].description == "x"
+
+
+def test_a_table_keeps_its_schema_where_a_change_names_none(bq: bigquery.Client, dataset: str) -> None:
+    bq.query_and_wait(f"CREATE TABLE {dataset}.t AS SELECT * FROM {KELP}")
+    table = f"{bq.project}/datasets/{dataset}/tables/t"
+    change = {"schema": None, "description": "new"}
+    answer = bq._connection.api_request(method="PATCH", path=f"/projects/{table}", data=change)
+    assert (answer["description"], len(answer["schema"]["fields"])) == ("new", 1)
+
+
+@pytest.mark.parametrize("sql", ["SELECT nope", "SELECT nope FROM (SELECT 1 AS n)"])
+def test_an_unknown_name_is_told_as_google_tells_it(bq: bigquery.Client, sql: str) -> None:
+    with pytest.raises(BadRequest, match=r"Unrecognized name: nope at \[1:8\]"):
+        bq.query_and_wait(sql)

@@ -57,6 +57,14 @@ def test_numbers_sent_as_parameters_are_answered_as_texts(cloud: RunningCloud) -
     assert rows["rows"] == [{"f": [{"v": "3"}]}]
 
 
+def test_a_flag_is_read_as_python_writes_it_too(cloud: RunningCloud) -> None:
+    datasets = f"{cloud.url}/bigquery/v2/projects/p/datasets"
+    httpx.post(datasets, json={"datasetReference": {"datasetId": "flagged"}})
+    httpx.post(f"{datasets}/flagged/tables", json={"tableReference": {"tableId": "t"}})
+    assert httpx.delete(f"{datasets}/flagged?deleteContents=False").status_code == 400
+    assert httpx.delete(f"{datasets}/flagged?deleteContents=True").status_code == 204
+
+
 def test_a_text_where_a_message_belongs_is_400_with_its_place(cloud: RunningCloud) -> None:
     load = {"schema": "a:integer", "destinationTable": {"datasetId": "d", "tableId": "t"}, "sourceUris": ["gs://b/f"]}
     answer = httpx.post(f"{cloud.url}/bigquery/v2/projects/p/jobs", json={"configuration": {"load": load}})
