@@ -22,6 +22,7 @@ from service.data_files import DataFiles
 from service.errors import BadData, BadUsage, ServiceError
 from service.run import Run
 from service.spec import ModelSpec
+from tools import check_shares
 
 PLATFORM = frozenset({"airflow", "boto3", "dags", "google", "infra", "local", "pulumi", "pulumi_gcp", "service"})
 RUN_DATE = date(2024, 5, 1)
@@ -37,14 +38,12 @@ class Trial:
     folder: Path
     run_date: date
 
-    def run(self, action: str, name: str, version: Path | None = None) -> Path:
-        """Run an action as the service does; returns the folder that it filled."""
-        folder = self.folder / name
-        folder.mkdir()
+    def made(self, action: str, folder: Path) -> Run:
+        """A run of an action, without a cloud."""
         known = settings.read(
             NOWHERE | {"MODEL_PYTHON": self.python, "PATH": "/usr/bin:/bin"}, model=self.model.name, runs_model=True
         )
-        run = Run(
+        return Run(
             settings=known,
             spec=self.model,
             action=self.model.actions[action],
@@ -52,8 +51,13 @@ class Trial:
             clients=cast("Any", None),  # no cloud takes part
             folder=folder,
         )
-        wanted, output = run.action.input.format, folder / "output"
-        rows = sample(self.model, action)
+
+    def run(self, action: str, name: str, version: Path | None = None, *, rows: DataFiles | None = None) -> Path:
+        """Run an action as the service does, on the sample rows or others; returns the folder that it filled."""
+        folder = self.folder / name
+        folder.mkdir()
+        run, output = self.made(action, folder), folder / "output"
+        wanted, rows = run.action.input.format, rows or sample(self.model, action)
         data = rows.paths[0]
         if wanted != rows.format:
             data = folder / f"data.{wanted}"
@@ -139,13 +143,13 @@ def check(folder: Path, run_date: date = RUN_DATE) -> str:
         if trial.content(made) != trial.content(trial.run("application", "again", version)):
             text = f"The application of '{model.name}' gives other predictions each time for the same rows."
             raise BadData(text, "Seed every random number, and do not read the clock.")
+        shares = check_shares.check(trial, sample(model, "application"), version, made)
         second = trial.run("training", "version-again")
         if trial.content(made) != trial.content(trial.run("application", "of-second", second)):
             text = f"The training of '{model.name}' learns something else each time from the same rows."
             raise BadData(text, "Seed every random number, such as random_state of scikit-learn.")
-    return (
-        f"'{model.name}' keeps the contract: {rows} predictions, the same each time; {time.monotonic() - began:.1f} s"
-    )
+    told = "the same each time" if shares == 1 else f"the same each time, and in {shares} shares"
+    return f"'{model.name}' keeps the contract: {rows} predictions, {told}; {time.monotonic() - began:.1f} s"
 
 
 def _gate(trial: Trial, made: Path) -> int:

@@ -90,6 +90,38 @@ def test_a_model_that_reads_a_table_needs_sample_rows(folder: Path) -> None:
         check_model.check(folder)
 
 
+SHARED = replaced("model.yaml", "config: application.json", "config: application.json\n  tasks: 3")
+RANKED = "[row['customer_id'], at / len(rows)] for rows in [read(config)] for at, row in enumerate(rows)"
+LOOKS_ASIDE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "ranks": (
+        replaced(MAIN, VALUES, RANKED),
+        r"something else for \d+ keys .* rows of one task alone: 'probability' of '0\d\d' is 0\.\d+ instead of 0\.\d+",
+    ),
+    "needs many rows": (
+        replaced(MAIN, VALUES, VALUES + " if len(read(config)) > 20"),
+        r"Given the rows of one task \(\d+ of them\) alone, 'churn' predicts something else:\n- In the input, but not",
+    ),
+    "stops at few rows": (replaced(MAIN, VALUES, VALUES + " if len(read(config)) > 20 or exit('too few')"), "too few"),
+}
+
+
+@pytest.mark.parametrize("kind", LOOKS_ASIDE)
+def test_a_shared_model_that_looks_at_other_rows_is_told_so(folder: Path, kind: str) -> None:
+    change, expected = LOOKS_ASIDE[kind]
+    change(folder)
+    assert "keeps the contract" in check_model.check(folder), "alone it is a good model"
+    SHARED(folder)
+    with pytest.raises(ServiceError, match=expected) as told:
+        check_model.check(folder)
+    assert "model.yaml shares the application among 3 tasks" in str(told.value)
+    assert "or take `tasks` out" in str(told.value)
+
+
+def test_a_shared_model_that_minds_its_own_rows_is_good(folder: Path) -> None:
+    SHARED(folder)
+    assert "30 predictions, the same each time, and in 3 shares" in check_model.check(folder)
+
+
 @pytest.mark.parametrize("name", ["Churn", "runs", "all_latest", "x" * 21, "../churn", ""])
 def test_a_name_that_does_not_do_makes_nothing(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadUsage):
