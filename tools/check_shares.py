@@ -85,7 +85,7 @@ def _gate(trial: Trial, files: DataFiles, due: DataFiles, alone: str) -> None:
         findings = gate.examine(connection, files, due, model.columns, model.entity_key)
     if findings:
         lines = "\n".join(f"- {finding.message}" for finding in findings)
-        raise BadData(f"{alone}, '{model.name}' predicts something else:\n{lines}", _to_do(model))
+        raise BadData(f"{alone}, '{model.name}' predicts something else:\n{lines}\n", _to_do(model))
 
 
 def _same(trial: Trial, shares: list[DataFiles], whole: DataFiles) -> None:

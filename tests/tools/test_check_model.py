@@ -5,12 +5,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 from service import spec
 from service.errors import BadUsage, ServiceError
 from tests.conftest import ROOT
-from tools import check_model, new_model
+from tools import check_model, new_model, sample_rows
 
 
 @pytest.fixture(params=["churn"])
@@ -30,6 +31,11 @@ def replaced(file: str, old: str, new: str) -> Callable[[Path], None]:
 
 def removed(file: str) -> Callable[[Path], None]:
     return lambda folder: (folder / file).unlink()
+
+
+def cut_to_header(folder: Path) -> None:
+    path = folder / "samples" / "application.csv"
+    path.write_text(path.read_text().partition("\n")[0] + "\n")
 
 
 MAIN = "source/churn/main.py"
@@ -61,6 +67,23 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
     "crash": (replaced(MAIN, '"shares.json").write_text', '"no/shares.json").write_text'), "No such file"),
     "nothing learnt": (replaced(MAIN, '{"training": train', '{"training": read'), "left no file in its output_path"),
     "nothing predicted": (replaced(MAIN, '"application": apply', '"application": read'), "left no predictions"),
+    "package not locked": (
+        replaced(MAIN, "import json", "import json\nimport polars"),
+        "'polars' into requirements.in",
+    ),
+    "other config key": (
+        replaced(MAIN, 'config["data_path"]', 'config["rows"]'),
+        r"'rows' is neither a key of training.json, which has \['data_path', .* nor a column of the rows: \['cust",
+    ),
+    "written beside the code": (
+        replaced(MAIN, 'Path(config["output_path"], "predictions.csv")', 'Path("predictions.csv")'),
+        r"The application wrote '.*/source/predictions.csv', beside its code.*Write to output_path only",
+    ),
+    "no sample rows": (
+        cut_to_header,
+        r"application.csv' holds no rows",
+    ),
+    "not a number": (replaced(MAIN, 'shares.get(row["group"], 0.5)]', '"nan"]'), "'probability' is NaN"),
 }
 
 
@@ -79,6 +102,18 @@ def test_each_mistake_is_told_with_its_place(folder: Path, mistake: str) -> None
     change(folder)
     with pytest.raises(ServiceError, match=expected):
         check_model.check(folder)
+
+
+def test_a_model_that_reads_parquet_is_given_numbers_and_keys_as_they_will_come(folder: Path) -> None:
+    replaced("model.yaml", "samples/application.csv}", "samples/application.csv, format: parquet}")(folder)
+    trial = check_model.Trial(spec.load(folder), sys.executable, folder, check_model.RUN_DATE)
+    rows = sample_rows.of_action(trial.model, "application")
+    table = pyarrow.parquet.read_table(sample_rows.converted(trial.model, rows, folder, "parquet"))
+    kinds = {field.name: str(field.type) for field in table.schema}
+    assert kinds == {"customer_id": "string", "group": "string"}
+    rows = sample_rows.of_action(trial.model, "training")
+    table = pyarrow.parquet.read_table(sample_rows.converted(trial.model, rows, folder, "parquet"))
+    assert str(table.schema.field("outcome").type) == "int64"
 
 
 def test_a_model_that_reads_a_table_needs_sample_rows(folder: Path) -> None:
