@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from local.fault_rules import Rule
 from local.fault_verbs import FaultRules
 from tests.dags.test_prediction_tasks import Task, lab, new_run, task
-from tests.orchestrated import LOCATION, PROJECT, Lab
+from tests.orchestrated import LOCATION, PROJECT, RUNS_BUCKET, Lab
 from tests.service.recorded_errors import RECORDED, Recorded
 
 pytestmark = pytest.mark.client
@@ -52,3 +52,28 @@ def test_a_start_that_cloud_run_refuses_names_the_command_that_mends_it(
     passes = "repeated" in recorded.at
     assert isinstance(raised.value, AirflowFailException) is not passes, "asked again only if that may help"
     assert not lab.executions_of(job)
+
+
+def test_a_receipt_that_airflow_may_not_read_names_the_role_and_whose_it_is(lab: Lab, task: Task) -> None:
+    run = new_run()
+    execution = task(prediction_tasks.start, lab.job(), lab.digest, ["train"], run)
+    lab.ended(execution)
+    recorded = next(recorded for recorded in RECORDED if recorded.row == "object denied")
+    with (
+        FaultRules(lab.cloud.url).during(
+            Rule(action="status", method="objects.get", path="*/receipts/*", status=403, body=recorded.body)
+        ),
+        pytest.raises(AirflowFailException) as raised,
+    ):
+        task(prediction_tasks.check, execution, RUNS_BUCKET, None, run)
+    bind = f"Run `gcloud storage buckets add-iam-policy-binding gs://{RUNS_BUCKET} --member="
+    assert bind in str(raised.value)
+    assert "`, then clear this task." in str(raised.value)
+
+
+def test_a_poll_over_quota_is_no_failure(lab: Lab, task: Task) -> None:
+    run = new_run()
+    execution = task(prediction_tasks.start, lab.job(), lab.digest, ["train"], run)
+    recorded = next(recorded for recorded in OF_RUN if recorded.row == "calls a minute")
+    with met(lab, "run.executions.get", recorded, execution.partition("/executions/")[0]):
+        assert task(prediction_tasks.has_succeeded, execution, RUNS_BUCKET, run) is False
