@@ -29,7 +29,7 @@ test: setup lint  ## lint, types and every test (about ten minutes on two cores)
 	@.venv/bin/python -m tools.docker_daemon .venv/bin/pytest -m "not soak" --durations=10
 
 soak: setup  ## the long proofs: each grant taken away, every kill, many histories, every preview (an hour or more)
-	@HYPOTHESIS_PROFILE=soak .venv/bin/pytest -m soak --durations=10
+	@HYPOTHESIS_PROFILE=soak .venv/bin/python -m tools.docker_daemon .venv/bin/pytest -m soak --durations=10
 
 lint: setup  ## ruff, mypy and hadolint
 	@ruff check . && ruff format --check . && mypy && hadolint container/Dockerfile

@@ -1,31 +1,42 @@
 """What the tasks of a prediction DAG do: start a job execution, wait for it, check its receipt, clean up.
 
-Does not own the DAG or its JSON (predictions.py), nor the work itself: that is the job's. Google's clients are imported
-in the functions, because a DAG file is parsed every few seconds and they cost seconds to import.
+Does not own the DAG or its JSON (predictions.py), Google's clients and what their errors mean (platform_calls.py), nor
+the work itself: that is the job's. Google's packages are imported in the functions, because a DAG file is parsed every
+few seconds and they cost seconds to import.
 """
 
 import hashlib
+import importlib.util
 import json
 import logging
-import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk.exceptions import AirflowFailException
 
 if TYPE_CHECKING:
-    from google.cloud.run_v2 import Execution, ExecutionsClient, JobsClient
+    from google.cloud.run_v2 import Execution, ExecutionsClient
+
+    import platform_calls
+else:
+    # By its place, as predictions.py loads this file: each stack has a release of its own.
+    _spec = importlib.util.spec_from_file_location(f"{__name__}_calls", Path(__file__).with_name("platform_calls.py"))
+    platform_calls = importlib.util.module_from_spec(_spec)
+    sys.modules[_spec.name] = platform_calls
+    _spec.loader.exec_module(platform_calls)
 
 log = logging.getLogger(__name__)
 
 # `start` would take the execution that has succeeded, so clearing this run's tasks changes nothing.
 CLEAR = "To do the work again, start a new run of this DAG for the same run date; clearing this one repeats the check."
+DEPLOY = "Deploy the stack with `pulumi up`, which makes and grants it; then clear this task."
 # The clients' own default is to wait for ever.
 CALL_SECONDS = 60
-SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,7 @@ def run_date(param: str | None, logical_date: datetime | None, run_after: dateti
     return param or (logical_date or run_after).astimezone(ZoneInfo(timezone)).date().isoformat()
 
 
+@platform_calls.explained()
 def start(job: str, image_digest: str, args: Sequence[str], run: Run) -> str:
     """Run the job once and return the name of its execution.
 
@@ -78,14 +90,14 @@ def start(job: str, image_digest: str, args: Sequence[str], run: Run) -> str:
     from google.api_core.exceptions import Forbidden, NotFound
     from google.cloud import run_v2
 
-    jobs, executions = _run_clients()
+    jobs, executions = platform_calls.run_clients()
     try:
         image = jobs.get_job(name=job, timeout=CALL_SECONDS).template.template.containers[0].image
     except NotFound as error:
-        raise AirflowFailException(f"There is no job {job!r}. Deploy the stack with `pulumi up`.") from error
+        raise AirflowFailException(f"There is no job {job!r}. {DEPLOY}") from error
     except Forbidden as error:  # also the answer for a job that is gone, because its grants went with it
         text = f"There is no job {job!r}, or Airflow may not see it: {error.message}"
-        raise AirflowFailException(f"{text} Deploy the stack with `pulumi up`.") from error
+        raise AirflowFailException(f"{text} {platform_calls.advice(error, DEPLOY)}") from error
     for execution in _executions_of(executions, job, run):
         if not execution.completion_time or (_succeeded(execution) and _is_of_now(execution, run)):
             log.info("Run %s has execution %s already: taking it", run.id, execution.name)
@@ -107,13 +119,12 @@ def start(job: str, image_digest: str, args: Sequence[str], run: Run) -> str:
         operation = jobs.run_job(request=run_v2.RunJobRequest(name=job, overrides=overrides), timeout=CALL_SECONDS)
     except Forbidden as error:
         text = f"Airflow may not run job {job!r} with a run date of its own: {error.message}"
-        raise AirflowFailException(
-            f"{text} Deploy the stack with `pulumi up`, which grants it; then clear it."
-        ) from error
+        raise AirflowFailException(f"{text} {platform_calls.advice(error, DEPLOY)}") from error
     # Never operation.result(): it needs a permission on the whole project, and this task would wait for the job.
     return str(operation.metadata.name)
 
 
+@platform_calls.explained()
 def has_succeeded(execution: str, runs_bucket: str, run: Run) -> bool:
     """Whether an execution has succeeded; False while it runs, and when the platform does not answer for the moment.
 
@@ -126,7 +137,7 @@ def has_succeeded(execution: str, runs_bucket: str, run: Run) -> bool:
     from google.api_core import exceptions
     from google.auth.exceptions import RefreshError, TransportError
 
-    _, executions = _run_clients()
+    _, executions = platform_calls.run_clients()
     answers = (exceptions.ServerError, exceptions.TooManyRequests, exceptions.RetryError)
     transient = (*answers, requests.RequestException, RefreshError, TransportError)
     try:
@@ -134,17 +145,21 @@ def has_succeeded(execution: str, runs_bucket: str, run: Run) -> bool:
     except exceptions.NotFound as error:
         raise AirflowFailException(f"Execution {execution!r} is gone. Clear `start` to run again.") from error
     except transient as error:
-        log.warning("Cloud Run did not answer, asking again: %s", error)
+        log.warning("Cloud Run did not answer, asking again: %s %s", error, platform_calls.advice(error, ""))
         return False
     if not found.completion_time:
         log.info("Execution %s runs", execution)
         return False
     if not _succeeded(found):
         words = _last_words(found, runs_bucket, run)
-        raise AirflowFailException(f"Execution {execution!r} ended: {_reason(found)}\n{words}")
+        reason = _reason(found)
+        raise AirflowFailException(
+            f"Execution {execution!r} ended: {reason} {platform_calls.advice(reason, '')}\n{words}"
+        )
     return True
 
 
+@platform_calls.explained()
 def check(execution: str, runs_bucket: str, table: str | None, run: Run) -> dict[str, Any]:
     """Verify what an execution delivered, by its receipt and the partition's metadata; reads no data.
 
@@ -179,6 +194,7 @@ def check(execution: str, runs_bucket: str, table: str | None, run: Run) -> dict
     return {"model_version": receipt["model_version"], "rows": receipt.get("rows")}
 
 
+@platform_calls.explained()
 def finish(execution: str | None, verified: Mapping[str, Any] | None, job: str, run: Run) -> None:
     """Cancel what still runs, then give the verdict on the whole DAG run.
 
@@ -189,7 +205,7 @@ def finish(execution: str | None, verified: Mapping[str, Any] | None, job: str, 
     Raises:
         AirflowFailException: nothing was verified. Without it a run marked failed by hand would end green.
     """
-    _, executions = _run_clients()
+    _, executions = platform_calls.run_clients()
     if execution:
         _cancel(executions, execution)
     else:
@@ -221,7 +237,7 @@ def _check_partition(partition: str, rows: int | None, place: str) -> None:
     from google.api_core.exceptions import NotFound
     from google.cloud import bigquery
 
-    client = bigquery.Client(**_client_options("BIGQUERY_ENDPOINT"))
+    client = bigquery.Client(**platform_calls.client_options("BIGQUERY_ENDPOINT"))
     try:
         delivered = client.get_table(partition, timeout=CALL_SECONDS).num_rows
     except NotFound as error:
@@ -278,7 +294,7 @@ def _read_object(runs_bucket: str, name: str) -> dict[str, Any] | None:
     from google.api_core.exceptions import NotFound
     from google.cloud.storage import Client
 
-    bucket = Client(**_client_options("STORAGE_ENDPOINT")).bucket(runs_bucket)
+    bucket = Client(**platform_calls.client_options("STORAGE_ENDPOINT")).bucket(runs_bucket)
     try:
         value = json.loads(bucket.blob(name).download_as_bytes(timeout=CALL_SECONDS))
     except NotFound:
@@ -288,21 +304,3 @@ def _read_object(runs_bucket: str, name: str) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         raise AirflowFailException(f"'gs://{runs_bucket}/{name}' is not a JSON object. {CLEAR}")
     return value
-
-
-def _run_clients() -> "tuple[JobsClient, ExecutionsClient]":
-    from google.cloud import run_v2
-
-    options = _client_options("RUN_ENDPOINT")
-    del options["project"]
-    # REST on Google Cloud, too: one way everywhere, and no gRPC threads in Airflow's forked task processes.
-    return run_v2.JobsClient(transport="rest", **options), run_v2.ExecutionsClient(transport="rest", **options)
-
-
-def _client_options(endpoint: str) -> dict[str, Any]:
-    """Arguments of a Google client: explicit credentials, and the endpoint that the environment names, if any."""
-    import google.auth
-
-    credentials, project = google.auth.default(scopes=SCOPES)
-    url = os.environ.get(endpoint)  # unset on Google Cloud
-    return {"credentials": credentials, "project": project, "client_options": {"api_endpoint": url} if url else None}

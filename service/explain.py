@@ -60,14 +60,25 @@ def of_row(clients: Clients, settings: Settings, model: ModelSpec, key: str, run
     config = bigquery.QueryJobConfig(query_parameters=parameters)
     row = next((dict(row) for row in clients.bigquery.query_and_wait(query, job_config=config)), None)
     if row is None:
-        text = f"There is no prediction for '{key}' on {run_date} in '{settings.table}'."
-        raise BadData(text, f"Give a value of '{model.entity_key}' that was in the input of that day.")
+        raise _no_row(clients, settings, model, key, run_date)
     made_at = f"{row['predicted_at'].astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
     found = receipt.of_run(clients.runs, row["run_id"])
     maker = next((r for r in found if r.get("predicted_at") == made_at), None)
     if maker is None:
         maker = _planned(clients, row, run_date, {r["execution"] for r in found})
     return {"row": {name: str(value) for name, value in row.items()}} | _explained(clients, settings, maker, found)
+
+
+def _no_row(clients: Clients, settings: Settings, model: ModelSpec, key: str, run_date: date) -> BadData:
+    """Why there is no row: of the key, or of the whole day."""
+    text = f"There is no prediction for '{key}' on {run_date} in '{settings.table}'"
+    last = receipt.newest(clients.runs, settings.model, "application", run_date)
+    if last is None:
+        return BadData(f"{text}: the model was not applied to that day.", LIST_THEM)
+    if last["status"] != "succeeded":
+        to_do = f"Ask why: python -m service explain --run-date {run_date}"
+        return BadData(f"{text}: the last run of that day has {last['status']}.", to_do)
+    return BadData(f"{text}.", f"Give a value of '{model.entity_key}' that was in the input of that day.")
 
 
 def _planned(clients: Clients, row: Mapping[str, Any], run_date: date, known: set[str]) -> dict[str, Any]:
@@ -79,7 +90,7 @@ def _planned(clients: Clients, row: Mapping[str, Any], run_date: date, known: se
     plan, _ = objects.read_json(clients.runs, receipt.plan_name(run_date))
     if plan and plan["run_id"] == row["run_id"] and plan["execution"] not in known:
         died = "No receipt: the execution died between its delivery and its receipt. This is what its plan says."
-        return plan | {"status": None, "message": died}
+        return plan | {"status": None, "run_date": str(run_date), "message": died}
     text = f"Neither a receipt of run '{row['run_id']}' nor the plan of {run_date} tells of the rows made at"
     raise BadData(f"{text} {row['predicted_at']}.", "Run the date again; the table is complete.")
 
@@ -96,7 +107,8 @@ def _airflow(settings: Settings, chosen: dict[str, Any]) -> str | None:
 def _explained(
     clients: Clients, settings: Settings, chosen: dict[str, Any], all_of_run: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    explained: dict[str, Any] = {"run": chosen}
+    holder = _holder(clients, chosen)
+    explained: dict[str, Any] = {"summary": _summary(chosen, holder), "run": chosen, "table_holds_run": holder}
     explained["executions"] = [{key: r[key] for key in ("execution", "status", "ended_at")} for r in all_of_run]
     explained["log"] = f'labels.run_id="{chosen["run_id"]}"'
     explained["airflow"] = _airflow(settings, chosen)
@@ -106,3 +118,27 @@ def _explained(
         explained["version"] = {name: value for name, value in manifest.__dict__.items() if name != "files"}
         explained["promotions"] = [p.document() for p in promotions.history(clients.models) if p.to_version == version]
     return explained
+
+
+def _holder(clients: Clients, chosen: Mapping[str, Any]) -> str | None:
+    """The run whose delivery the partition of a run date holds; None for a training, and before the first."""
+    if chosen.get("action") == "training":
+        return None
+    plan, _ = objects.read_json(clients.runs, receipt.plan_name(date.fromisoformat(chosen["run_date"])))
+    return str(plan["run_id"]) if plan and plan["state"] == "delivered" else None
+
+
+def _summary(chosen: Mapping[str, Any], holder: str | None) -> str:
+    """The whole in a sentence or two."""
+    text = f"Run '{chosen['run_id']}' has {chosen['status'] or 'left no receipt'}"
+    if chosen["model_version"]:
+        text += f", version '{chosen['model_version']}'"
+    if chosen.get("code_commit"):
+        text += f", code {chosen['code_commit']}, image {chosen['image_digest']}"
+    if chosen.get("forced"):
+        text += f"; the gate was overruled: {chosen['forced']}"
+    if holder and holder != chosen["run_id"]:
+        text += f". The table holds the predictions of run '{holder}'"
+    elif holder:
+        text += ". The table holds its predictions"
+    return f"{text}. {chosen['message']}" if chosen.get("message") else f"{text}."

@@ -13,10 +13,15 @@ import importlib
 import json
 import pickle
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas
+try:
+    import pandas
+except ModuleNotFoundError:
+    sys.exit("The adapter needs pandas: write it into requirements.in, then `make lock`.")
 
 KEPT = "model.pickle"  # read back only from a version whose SHA-256 the service has verified
 
@@ -38,28 +43,60 @@ def main() -> None:
 
 def _rows(config: dict[str, Any]) -> pandas.DataFrame:
     path, key = Path(config["data_path"]), config["key"]
-    # Keys stay text: 007 is not 7.
-    rows = pandas.read_parquet(path) if path.suffix == ".parquet" else pandas.read_csv(path, dtype={key: str})
+    try:
+        # Keys stay text: 007 is not 7.
+        rows = pandas.read_parquet(path) if path.suffix == ".parquet" else pandas.read_csv(path, dtype={key: str})
+    except ImportError as error:
+        sys.exit(f"{error}\nFor Parquet, write pyarrow into requirements.in, then `make lock`; or set `format: csv`.")
     if key not in rows:
         sys.exit(f"The input has no column '{key}', the entity_key of model.yaml; it has {list(rows)}.")
     return rows.set_index(key)
 
 
 def _train(estimator: str, config: dict[str, Any], rows: pandas.DataFrame) -> None:
-    module, _, name = estimator.partition(":")
     target = config.get("target")
     if target not in rows:
-        sys.exit(f"The input has no column '{target}': name the target in training.json; it has {list(rows)}.")
-    made = getattr(importlib.import_module(module), name)(**config.get("parameters", {}))
-    made.fit(rows.drop(columns=[target]), rows[target])
+        wrong = f"The input has no column '{target}'" if target else "No column is named to be learnt"
+        sys.exit(f"{wrong}: name the target in training.json; the input has {list(rows)}.")
+    try:
+        made = _class(estimator)(**config.get("parameters", {}))
+    except (TypeError, ValueError) as error:
+        sys.exit(f"{error}\nThe parameters in training.json do not fit '{estimator}'.")
+    given = rows.drop(columns=[target])
+    _asked(lambda: made.fit(given, rows[target]), f"fit of '{estimator}'", given)
     with Path(config["output_path"], KEPT).open("wb") as file:
         pickle.dump(made, file)
+
+
+def _class(estimator: str) -> Callable[..., Any]:
+    module, _, name = estimator.partition(":")
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except (ModuleNotFoundError, AttributeError) as error:
+        to_do = "Correct `package` in model.yaml, or write its package into requirements.in, then `make lock`."
+        sys.exit(f"There is no '{estimator}': {error}\n{to_do}")
+    return found
+
+
+def _asked(call: Callable[[], Any], what: str, rows: pandas.DataFrame) -> Any:
+    """What a method answers; when it raises, the last word is about the rows that it was given."""
+    try:
+        return call()
+    except Exception as error:
+        traceback.print_exc()
+        text = f"{what} ends with {type(error).__name__}: {error}"
+        others = [name for name in rows if not pandas.api.types.is_numeric_dtype(rows[name])]
+        empty = [name for name in rows if rows[name].isna().any()]
+        sys.exit(f"{text}\nOf the columns it was given, no numbers are {others}, and values are missing in {empty}.")
 
 
 def _apply(config: dict[str, Any], rows: pandas.DataFrame) -> None:
     with Path(config["model_path"], KEPT).open("rb") as file:
         made = pickle.load(file)  # noqa: S301 - see KEPT
-    said = getattr(made, config.get("method", "predict"))(rows)
+    method = config.get("method", "predict")
+    if not callable(getattr(made, method, None)):
+        sys.exit(f"'{type(made).__name__}' has no '{method}': name predict or predict_proba in application.json.")
+    said = _asked(lambda: getattr(made, method)(rows), f"{method} of '{type(made).__name__}'", rows)
     # predict_proba says one column for each class; the last is that of the positive one.
     values = said[:, -1] if getattr(said, "ndim", 1) == 2 else said
     predictions = pandas.DataFrame({config["key"]: rows.index, config["column"]: values})

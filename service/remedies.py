@@ -1,9 +1,12 @@
 """What Google's errors mean, and the one command that mends each: a table, in the order in which it is searched.
 
-Does not own how an error is read (`upstream.py`). `docs/operations.md` shows the table; a test holds the two together
-and serves the body behind each link through Google's own clients.
+Does not own how an error is read or raised (`upstream.py`, `dags/platform_calls.py`). `dags/remedies.py` is a link to
+this file, deployed beside the DAGs, so it needs nothing but the standard library. `docs/operations.md` shows the table;
+a test holds the two together, and others serve the body behind each link through Google's own clients.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 GITHUB = "https://github.com"
@@ -31,6 +34,15 @@ ROLES = {
     "storage.objects.list": "roles/storage.objectViewer",
     "storage.objects.update": "roles/storage.objectUser",
 }
+
+
+# What an error names beside its message: the call's address, and Google's page of an API.
+PLACES = (
+    r"/b/(?P<bucket>[^/?\s]+)",
+    r"/projects/(?P<project>[^/?\s]+)",
+    r"/locations/(?P<location>[^/?\s]+)",
+    r"/apis/api/(?P<service>[\w.-]+)/overview",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +121,44 @@ TABLE = (
            says=r"(?P<account>\S+@\S+) does not have (?P<permission>storage\.buckets\.\w+) access",
            means="The account '{account}' lacks '{permission}' on bucket '{bucket}', or there is none",
            run=BIND_BUCKET, body=f"{GITHUB}/ansible-collections/google.cloud/issues/575"),
+    # Their grants are on the job, so a job that is gone is told as denied: one command mends both.
+    Remedy(name="run date denied",
+           says=r"Permission 'run\.jobs\.runWithOverrides' denied on\s+resource\s+'projects/(?P<project>[\w-]+)/"
+           r"locations/(?P<location>[\w-]+)/jobs/(?P<job>[\w-]+)",
+           means="The account '{account}' may not start job '{job}' with a run date of its own, or there is none",
+           run=UP,
+           body=f"{GITHUB}/lama9811/ORAnavigator/blob/75fc80d298c1a551f00371627c2d48a88e7c83a6/docs/superpowers/specs/"
+           "2026-07-29-kb-scraper-unblock-design.md"),
+    Remedy(name="job denied",
+           says=r"Permission '(?P<permission>run\.(jobs|executions)\.\w+)' denied on resource 'projects/"
+           r"(?P<project>[\w-]+)/locations/(?P<location>[\w-]+)/jobs/(?P<job>[\w-]+)",
+           means="The account '{account}' lacks '{permission}' on job '{job}', or there is no such job", run=UP,
+           body=f"{GITHUB}/ivana-meshed/mmm-app/blob/29dc05543d40e9c3d8f0f3236fef5cd72822d3e6/PERMISSIONS_ERROR.md"),
+    Remedy(name="acting denied",
+           says=r"Permission 'iam\.service[aA]ccounts\.actAs' denied on service account (?P<other>\S+@[\w.-]*\w)",
+           means="The account '{account}' may not start what runs as '{other}', or there is no such account",
+           run="gcloud iam service-accounts add-iam-policy-binding {other} --member={member} "
+           "--role=roles/iam.serviceAccountUser --project={project}",
+           body=f"{GITHUB}/google/keyword_factory/issues/22"),
+    Remedy(name="job missing",
+           says=r"Resource '(?P<job>[^']+)' of kind 'JOB' in region '(?P<location>[\w-]+)' in project "
+           r"'(?P<project>[\w:-]+)' does not exist",
+           means="There is no job '{job}' in '{location}'", run=UP,
+           body=f"{GITHUB}/stephengpope/no-code-architects-toolkit/issues/213"),
+    Remedy(name="image missing", says=r"Image '(?P<image>[^']+)' not found",
+           means="The image '{image}' is no longer in its repository", run=UP,
+           body=f"{GITHUB}/GoogleCloudPlatform/avocano/issues/414"),
+    Remedy(name="machines",
+           says=r"Quota violated:\s+(?P<quota>\w+) requested: (?P<requested>\d+) allowed: (?P<allowed>\d+)",
+           means="The quota '{quota}' of Cloud Run allows {allowed}, and the job asks for {requested}",
+           run="gcloud beta quotas preferences create --service=run.googleapis.com --quota-id={quota} "
+           "--preferred-value={requested} --dimensions=region={location} --project={project}",
+           body=f"{GITHUB}/googlecodelabs/feedback/issues/1856"),
+    Remedy(name="calls a minute",
+           says=r"Quota exceeded for quota metric '(?P<metric>[^']+)' and limit '(?P<limit>[^']+)' of service "
+           r"'(?P<service>[\w.-]+)'",
+           means="'{service}' was called too often: limit '{limit}'", run=AGAIN,
+           body=f"{GITHUB}/googleapis/repo-automation-bots/issues/4469"),
     Remedy(name="bucket missing", says=r"The specified bucket does not exist",
            means="There is no bucket '{bucket}'", run=UP,
            body=f"{GITHUB}/googleapis/google-api-php-client/issues/18"),
@@ -191,7 +241,52 @@ TABLE = (
            means="BigQuery is in trouble", run=AGAIN, body=f"{GITHUB}/mozilla/redash-stmo/issues/63"),
     Remedy(name="Storage in trouble", says=r"We encountered an internal error\. Please try again",
            means="Cloud Storage is in trouble", run=AGAIN, body=f"{GITHUB}/NebraLtd/hm-diag/issues/214"),
+    Remedy(name="answers cut", says=r"Connection broken: IncompleteRead\((?P<read>\d+) bytes read",
+           means="Answers break off, after {read} bytes the last time; something on the way ends them early", run=AGAIN,
+           body=f"{GITHUB}/google/Xee/issues/125"),
     Remedy(name="deadline", says=r"(Timeout|Deadline) of (?P<seconds>[\d.]+)s exceeded",
            means="The service did not answer well for {seconds} seconds, however often it was asked", run=AGAIN,
            body=f"{GITHUB}/googleapis/python-bigquery/issues/945"),
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mending:
+    """What is known about an error: what it means, and the command that mends it; none when only time does."""
+
+    means: str
+    command: str | None
+
+
+class _Names(dict[str, str]):
+    """Names for a remedy's texts; one that nobody knows stands in capitals, for a person to fill in."""
+
+    def __missing__(self, name: str) -> str:
+        return name.upper()
+
+
+def mending(said: str, names: Mapping[str, str]) -> Mending | None:
+    """What an error of Google's means and what mends it, or None when it is not in the table.
+
+    Args:
+        names: what the caller knows: project, location, account, ...
+    """
+    for row in TABLE:
+        if found := re.search(row.says, said, re.DOTALL):
+            filled = _filled(said, names, found)
+            return Mending(row.means.format_map(filled), None if row.run == AGAIN else row.run.format_map(filled))
+    return None
+
+
+def _filled(said: str, names: Mapping[str, str], found: re.Match[str]) -> _Names:
+    """All names there are: those of the message win over those of the address, and these over the caller's."""
+    filled = _Names(names, known_project=names.get("project", "PROJECT"))
+    for place in PLACES:
+        if place_found := re.search(place, said):
+            filled.update(place_found.groupdict())
+    filled.update({name: text for name, text in found.groupdict().items() if text})
+    account = filled["account"]
+    is_person = "@" in account and not re.search(r"\.iam\.|gserviceaccount", account)
+    filled["member"] = f"{'user' if is_person else 'serviceAccount'}:{account}"
+    filled["role"] = ROLES.get(filled["permission"], "ROLE")
+    return filled

@@ -6,7 +6,6 @@ Does not own retries (the clients retry what is safe to repeat, the job repeats 
 
 import errno
 import os
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -37,15 +36,6 @@ ROOM = "Raise resources.memory_gib in model.yaml: on Cloud Run files lie in memo
 ABSENT = "Deploy the stack with `pulumi up`, or correct the name in the environment, then run it again."
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
-# What an error names beside its message: the call's address, and Google's page of an API.
-PLACES = (r"/b/(?P<bucket>[^/?\s]+)", r"/projects/(?P<project>[^/?\s]+)", r"/apis/api/(?P<service>[\w.-]+)/overview")
-
-
-class _Names(dict[str, str]):
-    """Names for a remedy's texts; one that nobody knows stands in capitals, for a person to fill in."""
-
-    def __missing__(self, name: str) -> str:
-        return name.upper()
 
 
 def translated(error: Exception, names: Mapping[str, str] = NOTHING) -> ServiceError | None:
@@ -73,31 +63,12 @@ def translated(error: Exception, names: Mapping[str, str] = NOTHING) -> ServiceE
 
 def remedy(said: str, names: Mapping[str, str] = NOTHING) -> tuple[str, str] | None:
     """What an error of Google's means and what to do about it, when `remedies.py` knows it."""
-    for row in remedies.TABLE:
-        if found := re.search(row.says, said, re.DOTALL):
-            filled = _filled(said, names, found)
-            return row.means.format_map(filled), _to_do(row.run, filled)
-    return None
-
-
-def _to_do(command: str, names: _Names) -> str:
-    text = f"Run `{command.format_map(names)}`"
-    return f"{text}." if command == remedies.AGAIN else f"{text}, then repeat this."
-
-
-def _filled(said: str, names: Mapping[str, str], found: re.Match[str]) -> _Names:
-    """All names there are: those of the message win over those of the address, and these over the caller's."""
-    filled = _Names(names, known_project=names.get("project", "PROJECT"))
-    for place in PLACES:
-        if place_found := re.search(place, said):
-            filled.update(place_found.groupdict())
-    filled.update({name: text for name, text in found.groupdict().items() if text})
-    account = filled["account"]
-    is_person = "@" in account and not re.search(r"\.iam\.|gserviceaccount", account)
-    filled["member"] = f"{'user' if is_person else 'serviceAccount'}:{account}"
-    filled["role"] = remedies.ROLES.get(filled["permission"], "ROLE")
-    filled.setdefault("again", "the same command again")
-    return filled
+    known = remedies.mending(said, names)
+    if known is None:
+        return None
+    if known.command is None:
+        return known.means, f"Run `{names.get('again', 'the same command again')}`."
+    return known.means, f"Run `{known.command}`, then repeat this."
 
 
 def _said(error: Exception) -> tuple[str, dict[str, str]]:

@@ -78,7 +78,7 @@ def _explain(args: argparse.Namespace, known: Settings) -> None:
         found = explain.of_row(clients, known, spec.load(known.models_folder / known.model), args.key, args.run_date)
     else:
         found = explain.of_date(clients, known, args.action, args.run_date)
-    print(json.dumps(found))
+    print(json.dumps(found, indent=2))  # people read it, and jq does
 
 
 def _replay(args: argparse.Namespace, known: Settings) -> None:

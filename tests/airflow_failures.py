@@ -11,7 +11,7 @@ from typing import Any
 from local.airflow_client import AirflowClient
 from local.fault_rules import Rule
 from local.fault_verbs import FaultRules
-from tests.orchestrated import MODEL, PROJECT, Lab
+from tests.orchestrated import MODEL, PARENT, PROJECT, Lab
 from tests.waiting import until
 
 TABLE = f"{PROJECT}.shore.{MODEL}"
@@ -53,11 +53,13 @@ class Fate:
     job: str
 
 
+DENIED = f"Permission 'run.jobs.runWithOverrides' denied on resource '{PARENT}/jobs/tide' (or resource may not exist)."
 APPLICATION = {"action": "application", "table": TABLE, "args": ["apply"]}
 AIRFLOW_FAILURES = [
     AirflowFailure(
-        name="start_refused", red_at="start", cause="may not run job", remedy="pulumi up",
-        rule=Rule(action="status", method="run.jobs.run", path="*{job}*", status=403, message="Permission denied"),
+        name="start_refused", red_at="start", cause="may not start job 'tide' with a run date of its own",
+        remedy="Run `pulumi up --refresh`, then clear this task",
+        rule=Rule(action="status", method="run.jobs.run", path="*{job}*", status=403, message=DENIED),
     ),
     AirflowFailure(
         name="vanished", red_at="wait", cause="is gone", remedy="Clear `start`", verb="sleep",

@@ -148,7 +148,7 @@ class Lab:
         for dag in dags:
             bucket.blob(f"dags/tides/{dag['dag_id']}.dag.json").upload_from_string(json.dumps(dag))
         source = Path(__file__).parent.parent / "dags"
-        for path in (source / ".airflowignore", source / "prediction_tasks.py", source / "predictions.py"):
+        for path in (source / ".airflowignore", *source.glob("*.py")):
             bucket.blob(f"dags/tides/{path.name}").upload_from_string(path.read_text())
 
     def executions_of(self, job: str) -> list[run_v2.Execution]:

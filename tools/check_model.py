@@ -22,6 +22,8 @@ from service.data_files import DataFiles
 from service.errors import BadData, BadUsage, ServiceError
 from service.run import Run
 from service.spec import ModelSpec
+from tools import check_shares, sample_rows
+from tools.author_hints import hinted
 
 PLATFORM = frozenset({"airflow", "boto3", "dags", "google", "infra", "local", "pulumi", "pulumi_gcp", "service"})
 RUN_DATE = date(2024, 5, 1)
@@ -37,14 +39,12 @@ class Trial:
     folder: Path
     run_date: date
 
-    def run(self, action: str, name: str, version: Path | None = None) -> Path:
-        """Run an action as the service does; returns the folder that it filled."""
-        folder = self.folder / name
-        folder.mkdir()
+    def made(self, action: str, folder: Path) -> Run:
+        """A run of an action, without a cloud."""
         known = settings.read(
             NOWHERE | {"MODEL_PYTHON": self.python, "PATH": "/usr/bin:/bin"}, model=self.model.name, runs_model=True
         )
-        run = Run(
+        return Run(
             settings=known,
             spec=self.model,
             action=self.model.actions[action],
@@ -52,14 +52,25 @@ class Trial:
             clients=cast("Any", None),  # no cloud takes part
             folder=folder,
         )
-        wanted, output = run.action.input.format, folder / "output"
-        rows = sample(self.model, action)
+
+    def run(self, action: str, name: str, version: Path | None = None, *, rows: DataFiles | None = None) -> Path:
+        """Run an action as the service does, on the sample rows or others; returns the folder that it filled."""
+        folder = self.folder / name
+        folder.mkdir()
+        run, output = self.made(action, folder), folder / "output"
+        wanted, rows = run.action.input.format, rows or sample_rows.of_action(self.model, action)
         data = rows.paths[0]
         if wanted != rows.format:
-            data = folder / f"data.{wanted}"
-            with data_files.connect(folder) as connection:
-                data_files.copy(connection, data_files.select("*", rows.relation()), data, wanted)
-        words = model_process.run_model(run, data_path=data, model_path=version or output, output_path=output)
+            data = sample_rows.converted(self.model, rows, folder, wanted)
+        before = self._sources()
+        try:
+            words = model_process.run_model(run, data_path=data, model_path=version or output, output_path=output)
+        except BadData as error:
+            names = sample_rows.columns(rows, folder)
+            raise hinted(error, config=folder / "config.json", name=run.action.config, columns=names) from error
+        for path in sorted(self._sources() - before):
+            text = f"The {action} wrote '{path}', beside its code; in the image nobody may write there."
+            raise BadData(text, "Write to output_path only.")
         with model_process.quoting(words):
             if action == "training" and not any(path.is_file() for path in output.rglob("*")):
                 raise BadData(
@@ -67,6 +78,10 @@ class Trial:
                 )
             model_process.metrics(output)
         return output
+
+    def _sources(self) -> set[Path]:
+        found = (path for path in (self.model.folder / self.model.source).rglob("*") if path.is_file())
+        return {path for path in found if path.suffix != ".pyc"}
 
     def content(self, output: Path) -> str:
         """A fingerprint of predictions, whatever their order."""
@@ -76,19 +91,6 @@ class Trial:
             hashed = [(name, fingerprint.kind_of_duckdb(kind)) for name, kind in kinds.items()]
             row = connection.execute(fingerprint.duckdb_sql(hashed, files.relation())).fetchone()
         return str(row)
-
-
-def sample(model: ModelSpec, action: str) -> DataFiles:
-    """The sample rows of an action.
-
-    Raises:
-        BadUsage: there are none.
-    """
-    path = model.folder / (model.actions[action].input.file or f"samples/{action}.csv")
-    if not path.is_file():
-        text = f"There are no sample rows '{path}' to try the {action} on."
-        raise BadUsage(text, "Put a few rows there, with a header and the columns of its input.")
-    return DataFiles((path,), path.suffix.lstrip("."))
 
 
 def platform_imports(model: ModelSpec) -> Iterator[BadUsage]:
@@ -139,24 +141,27 @@ def check(folder: Path, run_date: date = RUN_DATE) -> str:
         if trial.content(made) != trial.content(trial.run("application", "again", version)):
             text = f"The application of '{model.name}' gives other predictions each time for the same rows."
             raise BadData(text, "Seed every random number, and do not read the clock.")
+        shares = check_shares.check(trial, sample_rows.of_action(model, "application"), version, made)
         second = trial.run("training", "version-again")
         if trial.content(made) != trial.content(trial.run("application", "of-second", second)):
             text = f"The training of '{model.name}' learns something else each time from the same rows."
             raise BadData(text, "Seed every random number, such as random_state of scikit-learn.")
-    return (
-        f"'{model.name}' keeps the contract: {rows} predictions, the same each time; {time.monotonic() - began:.1f} s"
-    )
+    told = "the same each time" if shares == 1 else f"the same each time, and in {shares} shares"
+    return f"'{model.name}' keeps the contract: {rows} predictions, {told}; {time.monotonic() - began:.1f} s"
 
 
 def _gate(trial: Trial, made: Path) -> int:
     model = trial.model
-    files, due = predictions.find(made), sample(model, "application")
+    files, due = predictions.find(made), sample_rows.of_action(model, "application")
     with data_files.connect(trial.folder) as connection:
         findings = gate.examine(connection, files, due, model.columns, model.entity_key)
         rows = connection.execute(data_files.select("count(*)", files.relation())).fetchone()
     if findings:
         lines = "\n".join(f"- {finding.message}" for finding in findings)
-        raise BadData(f"The predictions of '{model.name}' are not what schema.json says:\n{lines}", "Correct either.")
+        raise BadData(
+            f"The predictions of '{model.name}' are not what schema.json says:\n{lines}\n",
+            "Correct the model, or schema.json.",
+        )
     return int(rows[0]) if rows else 0
 
 
@@ -166,7 +171,11 @@ def main() -> int:
     parser.add_argument("--name", required=True)
     parser.add_argument("--run-date", type=date.fromisoformat, default=RUN_DATE, help="(default: %(default)s)")
     given = parser.parse_args()
+    known = sorted(path.parent.name for path in spec.MODELS.glob("*/model.yaml"))
     try:
+        if given.name not in known:
+            text = f"There is no model '{given.name}' in '{spec.MODELS}', but {known}."
+            raise BadUsage(text, f"Correct the name, or make it: `make model NAME={given.name}`.")
         told = check(spec.MODELS / given.name, given.run_date)
     except environments.EnvironmentFailed as error:
         print(f"error: {error}", file=sys.stderr)

@@ -19,6 +19,8 @@ from service.spec import ActionSpec, ModelSpec
 FACTORY_FILES = {
     "predictions.py": "text/x-python",
     "prediction_tasks.py": "text/x-python",
+    "platform_calls.py": "text/x-python",
+    "remedies.py": "text/x-python",
     ".airflowignore": "text/plain",
 }
 

@@ -58,8 +58,10 @@ def test_each_model_has_two_dag_files_named_by_stack_and_model(clone: Clone) -> 
     names = {o["name"] for o in clone.run().of_type(OBJECT)}
     assert names == {
         "dags/local/.airflowignore",
+        "dags/local/platform_calls.py",
         "dags/local/prediction_tasks.py",
         "dags/local/predictions.py",
+        "dags/local/remedies.py",
         "dags/local/local_churn_risk_application.dag.json",
         "dags/local/local_churn_risk_training.dag.json",
         "dags/local/local_customer_value_application.dag.json",
@@ -68,7 +70,7 @@ def test_each_model_has_two_dag_files_named_by_stack_and_model(clone: Clone) -> 
 
 
 def test_the_factory_is_uploaded_as_it_is_and_after_the_files_that_it_reads(local: Declared) -> None:
-    for file in ("predictions.py", "prediction_tasks.py", ".airflowignore"):
+    for file in ("predictions.py", "prediction_tasks.py", "platform_calls.py", "remedies.py", ".airflowignore"):
         uploaded = local.one(OBJECT, file)
         assert uploaded["source"] == (ROOT / "dags" / file).read_text()
         assert sum(".dag.json" in urn for urn in uploaded.dependencies) == 2, "a new factory must not read old files"

@@ -16,9 +16,10 @@ import httpx
 import psutil
 import pytest
 
-from local import docker, jobs_mode
+from local import docker, environments, jobs_mode
 from local.registry import MANIFESTS
 from tests import scratch_clone
+from tests.models import test_tumours
 from tests.waiting import until
 from tests.wharf import DATASET, PROJECT, REGION, Wharf
 
@@ -241,6 +242,24 @@ def test_a_second_model_is_only_creates_and_runs_as_containers_of_its_own_image(
         assert wharf.ended(name).succeeded_count == 1, wharf.text(name)
     found = wharf.warehouse.query_and_wait(f"SELECT reader FROM {DATASET}.reader_loans WHERE run_date = '{RUN_DATE}'")
     assert sorted(row.reader for row in found) == ["ann", "ben"]
+
+
+@pytest.mark.soak  # its layers of scikit-learn take a minute and more
+def test_a_class_of_scikit_learn_is_trained_and_applied_in_an_image_of_its_own(wharf: Wharf) -> None:
+    folder = shutil.copytree(test_tumours.MODEL, wharf.clone / "service" / "models" / "tumours")
+    (folder / "samples").mkdir()
+    python = str(environments.ensure(folder / "requirements.txt"))
+    wharf.run(python, "-c", test_tumours.SAMPLES, str(folder / "samples"))
+    wharf.up()
+    for action, verb in (("training", "train"), ("application", "apply")):
+        name = wharf.execute("tumours", action, verb, "--run-date", RUN_DATE)
+        assert wharf.ended(name).succeeded_count == 1, wharf.text(name)
+    sql = f"SELECT sample_id, benign_probability FROM {DATASET}.tumours WHERE run_date = '{RUN_DATE}'"
+    found = {row.sample_id: row.benign_probability for row in wharf.warehouse.query_and_wait(sql)}
+    truth = test_tumours.rows(folder / "samples" / "truth.csv")
+    assert found.keys() == truth.keys()
+    assert sum((found[key] > 0.5) == bool(truth[key]) for key in truth) >= 90
+    shutil.rmtree(folder)
 
 
 def test_both_images_are_built_again_for_a_line_of_the_service_and_none_for_other_words(wharf: Wharf) -> None:

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,10 +57,56 @@ def test_a_class_keeps_the_contract_and_predicts_what_it_has_not_seen(folder: Pa
     assert sum(right) >= 90, "19 of 20 samples are told apart; a guess would be right for two of three"
 
 
-def test_what_does_not_fit_the_class_is_told(folder: Path) -> None:
-    (folder / "training.json").write_text('{"target": "malign", "parameters": {"random_state": 0}}')
-    with pytest.raises(BadData, match=r"no column 'malign': name the target in training\.json"):
+def rewritten(file: str, text: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / file).write_text(text)
+
+
+def of_class(package: str) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        path = folder / "model.yaml"
+        path.write_text(path.read_text().replace("sklearn.ensemble:RandomForestClassifier", package))
+
+    return change
+
+
+MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "other target": (
+        rewritten("training.json", '{"target": "malign"}'),
+        r"no column 'malign': name the target",
+    ),
+    "no target": (
+        rewritten("training.json", "{}"),
+        "No column is named to be learnt: name the target",
+    ),
+    "parameter": (
+        rewritten("training.json", '{"target": "benign", "parameters": {"seed": 1}}'),
+        r"unexpected keyword argument 'seed'\nThe parameters in training\.json do not fit 'sklearn",
+    ),
+    "class": (
+        of_class("sklearn.ensemble:RandomForest"),
+        r"There is no 'sklearn\.ensemble:RandomForest': .*\nCorr",
+    ),
+    "module": (of_class("sklearn.forests:Oak"), r"No module named 'sklearn\.forests'[\s\S]*requirements\.in"),
+    "method": (
+        rewritten("application.json", '{"method": "foretell"}'),
+        "has no 'foretell': name predict or",
+    ),
+    "text": (
+        rewritten("samples/training.csv", "sample_id,age,benign\na,1,0\nb,old,1\n"),
+        r"fit of 'sklearn.*ends with ValueError: .*\nOf the columns it was given, no numbers are \['age'\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_what_does_not_fit_the_class_is_told(folder: Path, mistake: str) -> None:
+    change, expected = MISTAKES[mistake]
+    change(folder)
+    with pytest.raises(BadData, match=expected):
         check_model.check(folder)
+
+
+def test_a_class_predicts_one_column(folder: Path) -> None:
     schema = json.loads((folder / "schema.json").read_text())
     schema["columns"].append({"name": "more", "type": "STRING", "mode": "NULLABLE", "description": "More."})
     (folder / "schema.json").write_text(json.dumps(schema))

@@ -110,21 +110,21 @@ class Attempt:
             pass
 
     def strike(self, index: int, when: str) -> bool:
-        """Do what is due at a request; whether the request is to be forgotten."""
+        """Do what is due at a request, deeds before signals; whether the request is to be forgotten."""
         self._known.wait()
         with self._lock:
-            due = next((trip for trip in self._trips if trip.is_at(index, self.requests, when)), None)
-            if due is None:
-                return False
-            self._trips.remove(due)
-        if callable(due.do):
-            due.do()
-            return False
-        self._signal(due.do)
-        if due.do == signal.SIGSTOP:
-            self.stopped.set()
-            self._awake.wait()
-        return due.do == signal.SIGKILL
+            due = [trip for trip in self._trips if trip.is_at(index, self.requests, when)]
+            self._trips = [trip for trip in self._trips if trip not in due]
+        for trip in due:
+            if callable(trip.do):
+                trip.do()
+        signals = [trip.do for trip in due if not callable(trip.do)]
+        for number in signals:
+            self._signal(number)
+            if number == signal.SIGSTOP:
+                self.stopped.set()
+                self._awake.wait()
+        return signal.SIGKILL in signals
 
     def number(self, request: str) -> int:
         """Count a request."""

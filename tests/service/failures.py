@@ -39,6 +39,7 @@ class Failure:
         signals: trips that signal the process itself.
         env: of the run.
         own: deployment, because an earlier failure may have left a plan, which the next run carries out first.
+        slow: the client gives up after minutes, so only `make soak` waits for it.
         table: "kept" as it was, "delivered" whole though the run is red, or "touched" by somebody else.
     """
 
@@ -57,6 +58,7 @@ class Failure:
     table: str = "kept"
     own: bool = False
     file_bytes: int | None = None
+    slow: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -174,6 +176,7 @@ def _spoil(bucket: str, name: str, text: str) -> Deed:
     return lambda d: getattr(d.clients, bucket).blob(name).upload_from_string(text)
 
 
+CUT = (Rule(action="truncate", method="objects.get", path="/download/*input/*"),)
 AGAIN = "run the same command again"
 GRANT = "Grant the identity of this run the role"
 PLATFORM = [
@@ -208,6 +211,8 @@ PLATFORM = [
             rules=(Rule(action="corrupt", method="objects.get", path="/download/*mean.json"),)),
     Failure(name="a download of the input is corrupted", code=4, cause="checksum", remedy=AGAIN,
             rules=(Rule(action="corrupt", method="objects.get", path="/download/*input/*"),)),
+    Failure(name="every download of the input is cut", code=4, cause="Answers break off, after", slow=True,
+            remedy=f"Run `python -m service apply --run-date {TODAY}`", rules=CUT),
     Failure(name="the upload of the predictions is corrupted", code=4, cause="doesn't match", remedy=AGAIN,
             rules=(Rule(action="corrupt", when="before", method="objects.insert", nth=1, times=9),)),
     Failure(name="the load's file vanished before it ran", code=2, cause="Not found", remedy="pulumi up",
@@ -299,6 +304,8 @@ PROCESS = [
     Failure(name="the time is up while no poll is answered", code=4, cause=TIME_UP, remedy="timeout_seconds",
             rules=(*PENDING, Rule(action="drop", method="jobs.get", path="*-input-*")),
             signals=(Trip(do=signal.SIGTERM, match="-input-", skip=1),)),
+    Failure(name="the time is up while every download of the input is cut", code=4, cause=TIME_UP,
+            remedy="timeout_seconds", rules=CUT, signals=(Trip(do=signal.SIGTERM, match="/o/input/", skip=1),)),
     Failure(name="the container is killed", code=-signal.SIGKILL, cause="", remedy="",
             signals=(Trip(do=signal.SIGKILL, match="/queries", skip=2),), table="delivered"),
     Failure(name="the execution is cancelled or timed out", code=4, cause="stopped by SIGTERM",

@@ -48,18 +48,23 @@ def histories(run_date: date) -> Histories:
 
 
 @cache
-def version(month: date) -> Parameters:
-    """What the training of a month's first day learns."""
-    return fit(histories(month))[0]
+def version(trained: date) -> Parameters:
+    """What the training of a day learns."""
+    return fit(histories(trained))[0]
 
 
 @cache
-def day(run_date: date) -> pa.Table:
-    """The predictions of a day, with the version that is live on it."""
-    known, parameters = histories(run_date), version(run_date.replace(day=1))
+def predicted(run_date: date, trained: date) -> pa.Table:
+    """The predictions of a day, with the version that was trained on another."""
+    known, parameters = histories(run_date), version(trained)
     alive = probability_alive(parameters, known)
     expected = expected_purchases(parameters, known, HORIZON_WEEKS)
     return pa.table([pa.array(known.customer_ids), pa.array(alive), pa.array(expected)], names=list(COLUMNS))
+
+
+def day(run_date: date) -> pa.Table:
+    """The predictions of a day, with the version that is live on it."""
+    return predicted(run_date, run_date.replace(day=1))
 
 
 def bootstrap(table: pa.Table, random: np.random.Generator) -> pa.Table:

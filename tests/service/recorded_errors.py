@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 PROJECT, NUMBER, ACCOUNT = "tin-mine-7", "465736758727", "digger@tin-mine-7.iam.gserviceaccount.com"
+JOB = f"projects/{PROJECT}/locations/us-central1/jobs/drill"
 VPC = "eYhDkfYCu-dOCjuj8X4Am9-spkxs0"
 ENABLE = (
     "Enable it by visiting https://console.developers.google.com/apis/api/bigquery.googleapis.com/overview?project="
@@ -21,8 +22,8 @@ class Recorded:
 
     Attributes:
         row: the name of its row.
-        at: which call of the service meets it: `read` or `write` of an object, `job`, `token`; the clients ask
-            again after those `repeated`.
+        at: which call of the service meets it: `read` or `write` of an object, `download`, `job`, `token`; the clients
+            ask again after those `repeated`. `run` is a call of a task in Airflow.
         run: the command that has to be named. The service's own names: {project}, {runs}, {models}.
         code: exit code of the service.
     """
@@ -131,6 +132,29 @@ RECORDED = [
            f"{ACCOUNT} does not have storage.buckets.get access to the Google Cloud Storage bucket. Permission "
            "'storage.buckets.get' denied on resource (or it may not exist).",
            BIND_BUCKET.replace("{bucket}", "{models}") % (ACCOUNT, "bucketViewer"), at="write"),
+    denied("run date denied", f"Permission 'run.jobs.runWithOverrides' denied on resource '{JOB}' (or resource may not exist).",
+           "pulumi up --refresh", at="run"),
+    denied("job denied", f"Permission 'run.jobs.run' denied on resource '{JOB}' (or resource may not exist).",
+           "pulumi up --refresh", at="run"),
+    denied("acting denied", f"Permission 'iam.serviceaccounts.actAs' denied on service account {ACCOUNT} (or it may not exist).",
+           f"gcloud iam service-accounts add-iam-policy-binding {ACCOUNT} --member={{member}} "
+           "--role=roles/iam.serviceAccountUser --project={project}", at="run"),
+    Recorded(row="job missing", at="run", status=404, reason="notFound",
+             message=f"Resource 'drill' of kind 'JOB' in region 'us-central1' in project '{PROJECT}' does not exist.",
+             run="pulumi up --refresh"),
+    Recorded(row="image missing", at="run", status=400, reason="badRequest",
+             message=f"Image 'gcr.io/{PROJECT}/drill' not found.", run="pulumi up --refresh"),
+    Recorded(row="machines", at="run", status=400, reason="badRequest",
+             message="Max instances must be set to 0 or fewer to set the requested total CPU.\nConsider running your workload "
+             "in a region with greater capacity, or requesting an increase in quota for this region if you are seeing "
+             "sustained usage near this limit, see https://cloud.google.com/run/quotas.\n\nQuota violated:\n"
+             "CpuAllocPerProjectRegion requested: 60000 allowed: 20000",
+             run="gcloud beta quotas preferences create --service=run.googleapis.com --quota-id=CpuAllocPerProjectRegion "
+             "--preferred-value=60000 --dimensions=region={location} --project={project}"),
+    Recorded(row="calls a minute", at="run, repeated", status=429, reason="rateLimitExceeded",
+             message="Quota exceeded for quota metric 'Read requests' and limit 'Read requests per minute per region' of service "
+             f"'run.googleapis.com' for consumer 'project_number:{NUMBER}'.",
+             run="clear this task later"),
     Recorded(row="bucket missing", at="read", status=404, reason="notFound",
              message="The specified bucket does not exist.", run="pulumi up --refresh"),
     Recorded(row="dataset missing", at="job", status=404, reason="notFound",
@@ -192,6 +216,8 @@ RECORDED = [
     Recorded(row="credentials refused", at="read", status=401, reason="authError", message="Invalid Credentials",
              run="gcloud auth application-default login"),
     Recorded(row="account gone", at="token", status=404, reason="", message="", text=" ", run="pulumi up --refresh"),
+    Recorded(row="answers cut", at="download, repeated", status=0, reason="", run=APPLY,
+             message="Connection broken: IncompleteRead("),
     Recorded(row="deadline", at="job, repeated", status=503, reason="backendError",
              message="Visibility check was unavailable. Please retry the request and contact support if the problem persists",
              run=APPLY),

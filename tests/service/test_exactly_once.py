@@ -1,13 +1,15 @@
 """Exactly once: attempts killed before and after each API request they make, beside rivals, zombies and a reader.
 
-Each case kills one attempt by SIGKILL at one request, and goes on as one of `FATES` says. `make test` takes a seeded
-choice of the cases, `make soak` all of them.
+Each case kills one attempt by SIGKILL at one request, and goes on as one of `FATES` says. No two attempts predict the
+same, and whenever an application has read which version is live, somebody makes another one live. `make test` takes a
+seeded choice of the cases, `make soak` all of them.
 """
 
 import itertools
 import json
 import random
 import signal
+import threading
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,7 +20,7 @@ from service import promotions, versions
 from service.delivery import Plan
 from tests.service.attempts import Attempt, Trip
 from tests.service.deployments import Deployment, deployed
-from tests.service.reader import Reader, staged
+from tests.service.reader import Reader, Rows, staged
 
 pytestmark = pytest.mark.client
 
@@ -27,6 +29,7 @@ REQUESTS = {"apply": 17, "train": 10}  # of a run; held against reality below
 WHEN = ("before", "after")
 FATES = ("retried", "cleared", "among rivals", "beside a zombie")
 BASE = date(2024, 5, 1)  # of the first version
+VERSIONS = 5  # more than a case has attempts, so that the last one finds a version that none before it had
 # Each case has a day to itself, before those of the others: no earlier partition to compare its noise with.
 DAYS = {"apply": (date(2039, 12, 31) - timedelta(days=n) for n in itertools.count()),
         "train": (date(2034, 12, 31) - timedelta(days=n) for n in itertools.count())}  # fmt: skip
@@ -58,11 +61,12 @@ def chosen(count: int) -> list[Case]:
 
 @pytest.fixture(scope="module")
 def noisy(owner: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    """A model of which no two attempts predict the same, trained once."""
+    """A model of which no two attempts predict the same, with a few versions."""
     made = deployed(owner, tmp_path_factory.mktemp("noisy"))
     for action in ("training", "application"):
         made.misbehave("noise", action)
-    assert made.main("train", "--run-date", str(BASE)).code == 0
+    for later in range(VERSIONS):
+        assert made.main("train", "--run-date", str(BASE + timedelta(days=later))).code == 0
     return made
 
 
@@ -74,6 +78,13 @@ class Story:
         self.day = next(DAYS[case.verb])
         self.random = random.Random(f"{SEED} {case}")  # noqa: S311 - no secret
         self.action = "application" if case.verb == "apply" else "training"
+        self.turns = threading.Lock()
+        self.versions = itertools.cycle(
+            [p.to_version for p in promotions.history(deployment.clients.models)][:VERSIONS]
+        )
+        self.last = ""  # folder of the attempt that ends well
+        if case.verb == "apply":
+            self.switch()
 
     def attempt(self, execution: str, *trips: Trip, run: str = "0000000a", number: int = 0) -> Attempt:
         """Start one."""
@@ -85,7 +96,21 @@ class Story:
             "CODE_COMMIT": "c",
         }
         day = ("--run-date", str(self.day))
+        if self.case.verb == "apply":
+            trips = (*trips, Trip(do=self.switch, match="live.json", when="after"))
         return Attempt(self.deployment, self.case.verb, *day, folder=self.folder, trips=trips, env=env)
+
+    def switch(self) -> None:
+        """Make another version live for the run date."""
+        with self.turns:  # they are one person; racing promoters have a test of their own
+            promotions.promote(
+                self.deployment.clients.models,
+                next(self.versions),
+                effective_date=self.day,
+                who="somebody",
+                why="between attempts",
+                again=True,
+            )
 
     def at_random(self, do: int) -> Trip:
         """A trip at any request."""
@@ -109,7 +134,9 @@ class Story:
         for sleeper in sleepers:
             sleeper.until_stopped_or_ended()
         again = self.random.random() < 0.5 if sleepers else self.case.fate == "retried"
-        last = self.attempt("e4" if sleepers else "e1", number=1) if again else self.attempt("e9")
+        execution = ("e4" if sleepers else "e1") if again else "e9"
+        last = self.attempt(execution, number=int(again))
+        self.last = f"/{execution}-{self.day}{'-1' if again else ''}/"
         ended = last.ended()
         assert (ended.code, ended.lines[-1]["message"]) == (0, "Well done."), ended.said
         for sleeper in sleepers:
@@ -144,7 +171,9 @@ def happen(deployment: Deployment, folder: Path, case: Case) -> None:
     with reader.polling():
         story.tell()
     assert reader.polls, "the reader saw nothing"
-    check_what_was_seen(reader, set(staged(deployment, story.day).values()))
+    made = staged(deployment, story.day)
+    check_what_was_seen(reader, set(made.values()))
+    check_versions_differ(made, story.last)
     check_records(deployment, story.day, reader.seen[-1])
 
 
@@ -154,6 +183,14 @@ def check_what_was_seen(reader: Reader, made: set[tuple[tuple[object, ...], ...]
     for rows in reader.seen[1:]:
         assert rows in made, "a mix, a gap or double rows"
     assert len(set(reader.seen)) == len(reader.seen), "what was replaced came back"
+
+
+def check_versions_differ(made: dict[str, Rows], last: str) -> None:
+    """Each attempt's rows are of one version, and the last attempt had another version than those before it."""
+    versions_of = {uri: {row[2] for row in rows} for uri, rows in made.items()}
+    assert all(len(found) == 1 for found in versions_of.values())
+    own = [found for uri, found in versions_of.items() if last in uri]
+    assert all(found not in own for uri, found in versions_of.items() if last not in uri)
 
 
 def check_records(deployment: Deployment, day: date, rows: tuple[tuple[object, ...], ...]) -> None:
@@ -173,6 +210,7 @@ def check_records(deployment: Deployment, day: date, rows: tuple[tuple[object, .
         "execution": plan.execution,
         "run_id": plan.run_id,
     }
+    assert {row[2] for row in rows} == {receipt["model_version"]}, "the receipt names another version than the rows"
     checked = deployment.main("check", "--run-date", str(day))
     assert (checked.code, json.loads(checked.out)["load_job"]) == (0, plan.load_job)
 

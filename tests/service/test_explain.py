@@ -36,6 +36,35 @@ def test_a_row_leads_to_its_run_version_commit_and_gate_report(applied: Deployme
         assert json.loads(applied.main("explain", *question).out)["run"] == application
 
 
+def test_a_run_whose_rows_were_replaced_says_whose_rows_stand(applied: Deployment) -> None:
+    first = applied.receipts()[-1]["run_id"]
+    assert f"'{first}' has succeeded" in (told := json.loads(applied.main("explain", *ON).out)["summary"])
+    assert told.endswith("code abc, image sha256:12. The table holds its predictions.")
+    assert applied.main("apply", *ON, "--force", "--reason", "seen", **IMAGE).code == 0
+    second = applied.receipts()[-1]["run_id"]
+    for run_id, words in ((first, f"holds the predictions of run '{second}'."), (second, "holds its predictions.")):
+        told = json.loads(applied.main("explain", "--run-id", run_id).out)
+        assert told["summary"].endswith(words)
+        assert told["table_holds_run"] == second
+        assert (told["run"]["run_id"], told["run"]["rows"]) == (run_id, 10)
+
+
+def test_of_a_row_that_is_not_there_it_is_said_why(applied: Deployment) -> None:
+    key = ("--key", "003")
+    for day, misdeed, why in (
+        ("2024-05-02", "", "the model was not applied to that day"),
+        ("2024-05-02", "leave out", "the last run of that day has failed. Ask why: python -m service explain"),
+    ):
+        if misdeed:
+            applied.misbehave(misdeed)
+            assert applied.main("apply", "--run-date", day).code == 3
+        ended = applied.main("explain", "--run-date", day, *key)
+        assert (ended.code, why in ended.said) == (3, True), ended.said
+    failed = json.loads(applied.main("explain", "--run-date", "2024-05-02").out)
+    assert "has failed" in failed["summary"]
+    assert "not predicted: 2 values" in failed["summary"]
+
+
 def test_the_page_of_the_dag_run_is_named(deployment: Deployment) -> None:
     by_airflow = {"AIRFLOW_RUN_ID": "manual__2024-05-01T07:00:00+00:00", "AIRFLOW_DAG_ID": "dev_yields_training"}
     assert deployment.main("train", *ON, **by_airflow).code == 0

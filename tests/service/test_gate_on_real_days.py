@@ -10,13 +10,14 @@ import pyarrow.compute as pc
 import pytest
 
 from service.columns import Column
-from tests.service.real_days import EXAMPLE, Gate, bootstrap, connect, day
+from tests.service.real_days import EXAMPLE, Gate, bootstrap, connect, day, predicted
 
 # Odd days other than the first of a month: the defaults were chosen on the others. See service/gate_limits.py.
-ODD_DAYS = [date(1997, 8, 3) + timedelta(days=n) for n in range(325)]
-CLEAN_DAYS = [d for d in ODD_DAYS if d.day % 2 and d.day > 1 and d.month != 7][::6][:25]
-FEW_DAYS = CLEAN_DAYS[::5]  # `make soak` takes all of them
-DRAWS = 4
+SINCE_AUGUST = [date(1997, 8, 3) + timedelta(days=n) for n in range(325)]
+OTHER_DAYS = [d for d in SINCE_AUGUST if d.day % 2 and d.day > 1]
+CLEAN_DAYS = [d for at, d in enumerate(OTHER_DAYS) if at % 3][:100]
+# They were chosen with versions of the first of each month, so these are new: trained on the fifteenth.
+NEW_VERSIONS = [d for d in SINCE_AUGUST if d.day == 15]
 SPOILT = date(1997, 12, 15)
 
 
@@ -88,18 +89,31 @@ INPUT_WRONG: dict[str, tuple[Callable[[pa.Table], pa.Table], str]] = {
 
 
 @pytest.mark.parametrize(
-    ("days", "draws"), [(FEW_DAYS, 20), pytest.param(CLEAN_DAYS, 100, marks=pytest.mark.soak)], ids=["20", "100"]
+    ("days", "draws"),
+    [(CLEAN_DAYS[::20], 4), pytest.param(CLEAN_DAYS, 1, marks=pytest.mark.soak)],
+    ids=["4 of each of 5", "1 of each of 100"],
 )
 def test_clean_days_pass(gate: Gate, days: list[date], draws: int) -> None:
     random = np.random.default_rng(1997)
     blocked = []
-    for run_date in days:
-        for _ in range(DRAWS):
-            made, earlier = bootstrap(day(run_date), random), bootstrap(day(run_date - timedelta(days=1)), random)
-            judged = gate.judge(made, made, earlier, run_date)
-            blocked += [(run_date, finding.message) for finding in judged.findings]
-    assert len(days) * DRAWS == draws
+    for run_date in days * draws:
+        made, earlier = bootstrap(day(run_date), random), bootstrap(day(run_date - timedelta(days=1)), random)
+        judged = gate.judge(made, made, earlier, run_date)
+        blocked += [(run_date, finding.message) for finding in judged.findings]
+    assert (len(set(days)), len(days) * draws) in ((5, 20), (100, 100))
     assert blocked == []
+
+
+@pytest.mark.parametrize(
+    "days", [NEW_VERSIONS[7:9], pytest.param(NEW_VERSIONS, marks=pytest.mark.soak)], ids=["2 months", "all months"]
+)
+def test_the_first_day_of_a_new_version_passes(gate: Gate, days: list[date]) -> None:
+    random = np.random.default_rng(1998)
+    for run_date in days:
+        before = (run_date.replace(day=1) - timedelta(days=1)).replace(day=15)
+        made = bootstrap(predicted(run_date, run_date), random)
+        earlier = bootstrap(predicted(run_date - timedelta(days=1), before), random)
+        assert gate.judge(made, made, earlier, run_date).findings == [], run_date
 
 
 @pytest.mark.parametrize("wrong", MADE_WRONG)

@@ -62,7 +62,9 @@ def run(deployment: Deployment, failure: Failure, faults: FaultRules, folder: Pa
         return attempt.ended()
 
 
-@pytest.mark.parametrize("failure", FAILURES, ids=str)
+@pytest.mark.parametrize(
+    "failure", [pytest.param(f, marks=pytest.mark.soak if f.slow else ()) for f in FAILURES], ids=str
+)
 def test_a_failure_is_red_and_says_why_and_the_table_keeps_what_it_had(
     request: pytest.FixtureRequest, faults: FaultRules, tmp_path: Path, failure: Failure
 ) -> None:

@@ -5,12 +5,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 from service import spec
 from service.errors import BadUsage, ServiceError
 from tests.conftest import ROOT
-from tools import check_model, new_model
+from tools import check_model, new_model, sample_rows
 
 
 @pytest.fixture(params=["churn"])
@@ -30,6 +31,11 @@ def replaced(file: str, old: str, new: str) -> Callable[[Path], None]:
 
 def removed(file: str) -> Callable[[Path], None]:
     return lambda folder: (folder / file).unlink()
+
+
+def cut_to_header(folder: Path) -> None:
+    path = folder / "samples" / "application.csv"
+    path.write_text(path.read_text().partition("\n")[0] + "\n")
 
 
 MAIN = "source/churn/main.py"
@@ -61,6 +67,23 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
     "crash": (replaced(MAIN, '"shares.json").write_text', '"no/shares.json").write_text'), "No such file"),
     "nothing learnt": (replaced(MAIN, '{"training": train', '{"training": read'), "left no file in its output_path"),
     "nothing predicted": (replaced(MAIN, '"application": apply', '"application": read'), "left no predictions"),
+    "package not locked": (
+        replaced(MAIN, "import json", "import json\nimport polars"),
+        "'polars' into requirements.in",
+    ),
+    "other config key": (
+        replaced(MAIN, 'config["data_path"]', 'config["rows"]'),
+        r"'rows' is neither a key of training.json, which has \['data_path', .* nor a column of the rows: \['cust",
+    ),
+    "written beside the code": (
+        replaced(MAIN, 'Path(config["output_path"], "predictions.csv")', 'Path("predictions.csv")'),
+        r"The application wrote '.*/source/predictions.csv', beside its code.*Write to output_path only",
+    ),
+    "no sample rows": (
+        cut_to_header,
+        r"application.csv' holds no rows",
+    ),
+    "not a number": (replaced(MAIN, 'shares.get(row["group"], 0.5)]', '"nan"]'), "'probability' is NaN"),
 }
 
 
@@ -81,6 +104,18 @@ def test_each_mistake_is_told_with_its_place(folder: Path, mistake: str) -> None
         check_model.check(folder)
 
 
+def test_a_model_that_reads_parquet_is_given_numbers_and_keys_as_they_will_come(folder: Path) -> None:
+    replaced("model.yaml", "samples/application.csv}", "samples/application.csv, format: parquet}")(folder)
+    trial = check_model.Trial(spec.load(folder), sys.executable, folder, check_model.RUN_DATE)
+    rows = sample_rows.of_action(trial.model, "application")
+    table = pyarrow.parquet.read_table(sample_rows.converted(trial.model, rows, folder, "parquet"))
+    kinds = {field.name: str(field.type) for field in table.schema}
+    assert kinds == {"customer_id": "string", "group": "string"}
+    rows = sample_rows.of_action(trial.model, "training")
+    table = pyarrow.parquet.read_table(sample_rows.converted(trial.model, rows, folder, "parquet"))
+    assert str(table.schema.field("outcome").type) == "int64"
+
+
 def test_a_model_that_reads_a_table_needs_sample_rows(folder: Path) -> None:
     (folder / "training.sql").write_text("SELECT 1")
     replaced("model.yaml", "{file: samples/training.csv}", "{sql: training.sql}\n  reads: [shop.customers]")(folder)
@@ -88,6 +123,38 @@ def test_a_model_that_reads_a_table_needs_sample_rows(folder: Path) -> None:
     (folder / "samples" / "training.csv").unlink()
     with pytest.raises(BadUsage, match=r"no sample rows '.*samples/training.csv' to try the training on"):
         check_model.check(folder)
+
+
+SHARED = replaced("model.yaml", "config: application.json", "config: application.json\n  tasks: 3")
+RANKED = "[row['customer_id'], at / len(rows)] for rows in [read(config)] for at, row in enumerate(rows)"
+LOOKS_ASIDE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "ranks": (
+        replaced(MAIN, VALUES, RANKED),
+        r"something else for \d+ keys .* rows of one task alone: 'probability' of '0\d\d' is 0\.\d+ instead of 0\.\d+",
+    ),
+    "needs many rows": (
+        replaced(MAIN, VALUES, VALUES + " if len(read(config)) > 20"),
+        r"Given the rows of one task \(\d+ of them\) alone, 'churn' predicts something else:\n- In the input, but not",
+    ),
+    "stops at few rows": (replaced(MAIN, VALUES, VALUES + " if len(read(config)) > 20 or exit('too few')"), "too few"),
+}
+
+
+@pytest.mark.parametrize("kind", LOOKS_ASIDE)
+def test_a_shared_model_that_looks_at_other_rows_is_told_so(folder: Path, kind: str) -> None:
+    change, expected = LOOKS_ASIDE[kind]
+    change(folder)
+    assert "keeps the contract" in check_model.check(folder), "alone it is a good model"
+    SHARED(folder)
+    with pytest.raises(ServiceError, match=expected) as told:
+        check_model.check(folder)
+    assert "model.yaml shares the application among 3 tasks" in str(told.value)
+    assert "or take `tasks` out" in str(told.value)
+
+
+def test_a_shared_model_that_minds_its_own_rows_is_good(folder: Path) -> None:
+    SHARED(folder)
+    assert "30 predictions, the same each time, and in 3 shares" in check_model.check(folder)
 
 
 @pytest.mark.parametrize("name", ["Churn", "runs", "all_latest", "x" * 21, "../churn", ""])

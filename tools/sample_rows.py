@@ -1,0 +1,66 @@
+"""The sample rows on which `make check-model` tries a model, in the form that the model reads.
+
+Does not own what is tried (check_model.py).
+"""
+
+from pathlib import Path
+
+import duckdb
+
+from service import data_files
+from service.data_files import DataFiles
+from service.errors import BadData, BadUsage
+from service.spec import ModelSpec
+
+KINDS = ("BIGINT", "DOUBLE", "DATE", "TIMESTAMP")  # tried in this order; what is none of them is text
+
+
+def of_action(model: ModelSpec, action: str) -> DataFiles:
+    """The sample rows of an action.
+
+    Raises:
+        BadUsage: there is no file.
+        BadData: it holds no rows.
+    """
+    path = model.folder / (model.actions[action].input.file or f"samples/{action}.csv")
+    if not path.is_file():
+        text = f"There are no sample rows '{path}' to try the {action} on."
+        raise BadUsage(text, "Put a few rows there, with a header and the columns of its input.")
+    rows = DataFiles((path,), path.suffix.lstrip("."))
+    with data_files.connect(path.parent) as connection:
+        if connection.execute(data_files.select("1", rows.relation()) + " LIMIT 1").fetchone() is None:
+            raise BadData(f"The sample '{path}' holds no rows to try the {action} on.", "Put a few below its header.")
+    return rows
+
+
+def columns(rows: DataFiles, folder: Path) -> list[str]:
+    """The names of the columns."""
+    with data_files.connect(folder) as connection:
+        return list(data_files.columns(connection, rows))
+
+
+def converted(model: ModelSpec, rows: DataFiles, folder: Path, wanted: str) -> Path:
+    """Write the rows in another format.
+
+    A CSV file has no types, but the Parquet that BigQuery exports has: numbers and dates are told by their look. The
+    entity's key stays what it is, for 007 is not 7.
+    """
+    path = folder / f"data.{wanted}"
+    with data_files.connect(folder) as connection:
+        listed = "*"
+        if rows.format == "csv":
+            names = data_files.columns(connection, rows)
+            listed = ", ".join(_typed(connection, rows, name, keep=name == model.entity_key) for name in names)
+        data_files.copy(connection, data_files.select(listed, rows.relation()), path, wanted)
+    return path
+
+
+def _typed(connection: duckdb.DuckDBPyConnection, rows: DataFiles, column: str, *, keep: bool) -> str:
+    name = data_files.name(column)
+    for kind in () if keep else KINDS:
+        wrong = data_files.select(
+            "1", rows.relation(), where=f"{name} IS NOT NULL AND TRY_CAST({name} AS {kind}) IS NULL"
+        )
+        if connection.execute(f"{wrong} LIMIT 1").fetchone() is None:
+            return f"CAST({name} AS {kind}) AS {name}"
+    return name
