@@ -2,7 +2,7 @@
 
 from sqlglot import exp
 
-from local.warehouse.operators import same_types
+from local.warehouse.comparisons import check_comparable, read_literals, same_types
 from local.warehouse.rewriting import call, cast, rule
 from local.warehouse.statements import unsupported
 from local.warehouse.types import element, kind
@@ -73,12 +73,21 @@ def _range_bucket(node: exp.RangeBucket) -> exp.Expr:
 @rule(exp.In)
 def _in(node: exp.In) -> exp.Expr | None:
     same_types(node)
+    check_comparable((kind(n) for n in (node.this, *node.expressions)), node)
+    read_literals([node.this, *node.expressions])
     unnest = node.args.get("unnest")
     array = unnest.expressions[0] if isinstance(unnest, exp.Unnest) else None
     array = array.this if isinstance(array, exp.Cast) else array
+    new: exp.Expr | None = None
     if isinstance(array, exp.Array) and array.expressions:
-        return exp.In(this=node.this, expressions=array.expressions)
-    return exp.false() if isinstance(array, exp.Array) else None
+        new = exp.In(this=node.this, expressions=array.expressions)
+    elif isinstance(array, exp.Array):
+        return exp.false()
+    if kind(node.this) == "FLOAT64" and not all(isinstance(n, exp.Literal) for n in node.expressions or [node]):
+        # For DuckDB a NaN is in a list with one.
+        found = exp.and_(new or node.copy(), exp.not_(call("isnan", node.this.copy())), copy=False)
+        return exp.paren(found, copy=False)
+    return new
 
 
 @rule(exp.Unnest)
@@ -111,6 +120,27 @@ def _unnest(node: exp.Unnest) -> exp.Expr | None:
         )
     table = name.copy() if struct else exp.to_identifier(f"_{name.name}_row", quoted=True)
     return exp.Subquery(this=exp.select(*columns), alias=exp.TableAlias(this=table))
+
+
+@rule(exp.GenerateSeries, exp.GenerateDateArray, exp.GenerateTimestampArray)
+def _series(node: exp.Expr) -> exp.Expr | None:
+    """A step of 0 is an error; where it is there to see that it is not, nothing needs to be asked."""
+    given = node.args.get("step")
+    step = given.this if isinstance(given, exp.Interval) else given
+    if isinstance(node, exp.GenerateSeries) and {"FLOAT64", "NUMERIC", "BIGNUMERIC"} & {kind(n) for n in _ends(node)}:
+        raise unsupported("GENERATE_ARRAY of other numbers than INT64")
+    if isinstance(node, exp.GenerateTimestampArray):
+        for end in _ends(node):
+            if kind(end) != "TIMESTAMP":
+                end.replace(call("bq_timestamp", end.copy()))  # for DuckDB it would be one without a zone
+    if step is not None and not (isinstance(step.unnest(), exp.Literal) and step.unnest().name.strip("0")):
+        step.replace(call("bq_step", step.copy()))
+    return None
+
+
+def _ends(node: exp.Expr) -> list[exp.Expr]:
+    found = [node.args.get(name) for name in ("start", "end", "step")]
+    return [n for n in found if isinstance(n, exp.Expr) and not isinstance(n, exp.Interval)]
 
 
 @rule(exp.Avg)

@@ -10,6 +10,7 @@ from local.wire import CloudError
 
 # What DuckDB says, and what BigQuery says of the same fault.
 QUERY_FAULTS = (
+    ("(?s)Could not convert string '\x01(?P<name>.*)' to INT32", "{name}"),  # of bq_error
     (r'Referenced column "(?P<name>[^"]+)" (?:was )?not found', "Unrecognized name: {name}{place}"),
     (r'Referenced table "(?P<name>[^"]+)" not found', "Unrecognized name: {name}{place}"),
     (r'Column "(?P<name>[^"]+)" referenced that exists in the SELECT clause', "Unrecognized name: {name}{place}"),

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
+from local.warehouse.comparisons import CERTAIN
 from local.warehouse.database import quoted
-from local.warehouse.operators import CERTAIN
 from local.warehouse.statements import invalid, unsupported
 from local.warehouse.types import NAMES, element, kind
 
@@ -159,7 +159,7 @@ FLOAT = r"regexp_replace(bq_float_string({x}), '^(-?\d+)$', '\1.0')"
 PLAIN = ("INT64", "BOOL", "STRING")
 SHOWN = {"STRING": "{x}", "FLOAT64": FLOAT}
 LITERALS = {
-    "STRING": """CASE WHEN regexp_matches({x}, '["\\\\[:cntrl:]]') THEN error('The local warehouse does not support FORMAT'
+    "STRING": """CASE WHEN regexp_matches({x}, '["\\\\[:cntrl:]]') THEN bq_error('The local warehouse does not support FORMAT'
         || ' %T of a text with quotes, backslashes or control characters') ELSE '"' || {x} || '"' END""",
     "FLOAT64": FLOAT,
     **{t: f"'{t} \"' || bq_string({{x}}) || '\"'" for t in ("DATE", "DATETIME", "TIMESTAMP", "TIME")},

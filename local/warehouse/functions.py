@@ -6,14 +6,14 @@ from typing import cast as cast_to
 
 from sqlglot import exp
 
-from local.warehouse import arrays, operators, times
+from local.warehouse import arrays, comparisons, operators, times
+from local.warehouse.casts import TO_STRING
 from local.warehouse.formats import JSON_FORMS, JSON_STRING_FORMS, format_call, json_value
-from local.warehouse.operators import SAFE_FORMS, TO_STRING
 from local.warehouse.rewriting import call, cast, rewrite, rule
 from local.warehouse.statements import invalid, place_of, unsupported
 from local.warehouse.types import kind
 
-__all__ = ["arrays", "operators", "rewrite", "times"]  # imported for their rules
+__all__ = ["arrays", "comparisons", "operators", "rewrite", "times"]  # imported for their rules
 
 
 @rule(exp.Substring)
@@ -75,10 +75,6 @@ def _json_type(node: exp.JSONType) -> exp.Expr:
 
 @rule(exp.SafeFunc)
 def _safe(node: exp.SafeFunc) -> exp.Expr:
-    if isinstance(node.this, exp.Anonymous) and node.this.this in SAFE_FORMS:
-        return call(SAFE_FORMS[node.this.this], *node.this.expressions)
-    if any(str(n.this).startswith("bq_") for n in node.find_all(exp.Anonymous)):
-        raise unsupported(f"SAFE. before {node.this.sql('bigquery').split('(')[0]}")
     return call("try", node.this)
 
 
@@ -207,7 +203,7 @@ def _refused(node: exp.Expr) -> exp.Expr:
 # Functions that sqlglot passes through: how each is written in DuckDB.
 PASSED: dict[str, Callable[[exp.Anonymous], exp.Expr]] = {
     "IEEE_DIVIDE": lambda n: exp.paren(exp.Div(this=cast(n.expressions[0], "DOUBLE"), expression=n.expressions[1])),
-    "ERROR": lambda n: call("error", n.expressions[0]),
+    "ERROR": lambda n: call("bq_error", n.expressions[0]),
 }
 
 

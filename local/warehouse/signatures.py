@@ -5,7 +5,7 @@ Only what is certain is refused: literals, casts and columns. Does not own compa
 
 from sqlglot import exp
 
-from local.warehouse.operators import CERTAIN, NUMBERS
+from local.warehouse.comparisons import CERTAIN, NUMBERS
 from local.warehouse.statements import invalid, place_of
 from local.warehouse.types import kind
 

@@ -97,11 +97,3 @@ def _time_trunc(node: exp.TimeTrunc) -> exp.Expr:
 def _date_from_unix_date(node: exp.DateFromUnixDate) -> exp.Expr:
     start = cast(exp.Literal.string("1970-01-01"), "DATE")
     return exp.paren(exp.Add(this=start, expression=cast(node.this, "INTEGER")))
-
-
-@rule(exp.GenerateTimestampArray)
-def _timestamps(node: exp.GenerateTimestampArray) -> None:
-    """Text is a TIMESTAMP here; for DuckDB it would be one without a zone."""
-    for side in ("start", "end"):
-        if kind(node.args[side]) != "TIMESTAMP":
-            node.set(side, cast(node.args[side].copy(), "TIMESTAMPTZ"))
