@@ -6,14 +6,14 @@ from typing import cast as cast_to
 
 from sqlglot import exp
 
-from local.warehouse import arrays, comparisons, operators, times
+from local.warehouse import arrays, comparisons, operators, ordering, times
 from local.warehouse.casts import TO_STRING
 from local.warehouse.formats import JSON_FORMS, JSON_STRING_FORMS, format_call, json_value
 from local.warehouse.rewriting import call, cast, rewrite, rule
 from local.warehouse.statements import invalid, place_of, unsupported
 from local.warehouse.types import kind
 
-__all__ = ["arrays", "comparisons", "operators", "rewrite", "times"]  # imported for their rules
+__all__ = ["arrays", "comparisons", "operators", "ordering", "rewrite", "times"]  # imported for their rules
 
 
 @rule(exp.Substring)
@@ -23,6 +23,13 @@ def _substring(node: exp.Substring) -> exp.Expr | None:
     if plain and (length is None or (isinstance(length, exp.Literal) and length.is_int)):
         return None
     return call("bq_substr", *(part for part in (node.this, start, length) if part is not None))
+
+
+@rule(exp.StrPosition)
+def _position(node: exp.StrPosition) -> exp.Expr | None:
+    place, number = node.args.get("position"), node.args.get("occurrence")
+    one = exp.Literal.number(1)
+    return call("bq_instr", node.this, node.args["substr"], place or one, number or one) if place or number else None
 
 
 @rule(exp.Like)
@@ -168,7 +175,15 @@ def _simple(node: exp.Expr) -> exp.Expr:
     return SIMPLE[type(node)](_first(node))
 
 
-REFUSED = (exp.JSONKeysAtDepth, exp.FarmFingerprint, exp.ApproxTopSum, exp.JSONSet, exp.NetFunc, exp.Collate)
+REFUSED = (
+    exp.JSONKeysAtDepth,
+    exp.FarmFingerprint,
+    exp.ApproxTopSum,
+    exp.JSONSet,
+    exp.Soundex,
+    exp.NetFunc,
+    exp.Collate,
+)
 
 
 @rule(exp.Pivot)

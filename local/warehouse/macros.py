@@ -15,7 +15,12 @@ MACROS = (
     # DuckDB's own `error` cannot stand inside TRY, as SAFE. needs it; a failed cast can, and its type fits any other's.
     r"""bq_error(message) AS CAST(CAST(chr(1) || coalesce(message, 'NULL') AS INTEGER) AS "NULL")""",
     """bq_divide(a, b) AS CASE WHEN b = 0 THEN bq_error('division by zero: ' || CAST(a AS VARCHAR) || ' / '
-        || CAST(b AS VARCHAR)) ELSE CAST(a AS DOUBLE) / b END""",
+        || CAST(b AS VARCHAR)) WHEN abs(b) < 1 AND isinf(CAST(a AS DOUBLE) / b) AND isfinite(CAST(a AS DOUBLE))
+        THEN bq_error('double overflow: ' || CAST(a AS VARCHAR) || ' / ' || CAST(b AS VARCHAR)) ELSE CAST(a AS DOUBLE) / b END""",
+    """bq_in_calendar(x) AS CASE WHEN year(x) NOT BETWEEN 1 AND 9999 THEN bq_error('Date overflow: ' || CAST(x AS VARCHAR))
+        ELSE x END""",
+    """bq_is_finite(x) AS isfinite(CAST(x AS DOUBLE))""",
+    """bq_in_range(x, fine) AS CASE WHEN NOT isfinite(x) AND fine THEN bq_error('double overflow') ELSE x END""",
     # Exact to nine digits, half away from zero, as NUMERIC is; DuckDB would answer a DOUBLE.
     """bq_units(x) AS CAST(CAST(x AS DECIMAL(38, 9)) * CAST(1000000000 AS DECIMAL(10, 0)) AS HUGEINT)""",
     """bq_from_units(x) AS CAST(CAST(x AS DECIMAL(38, 0)) * CAST(0.000000001 AS DECIMAL(9, 9)) AS DECIMAL(38, 9))""",
@@ -83,6 +88,10 @@ MACROS = (
     """bq_step(x) AS CASE WHEN x = 0 THEN bq_error('Sequence step cannot be 0.') ELSE x END""",
     """bq_range_bucket(x, bounds) AS CASE WHEN x IS NULL OR bounds IS NULL THEN NULL
         ELSE len(list_filter(bounds, lambda e: e <= x)) END""",
+    """bq_instr(x, part, place, n) AS CASE WHEN n < 1 OR place = 0 THEN bq_error('INSTR: position and occurrence must be positive')
+        WHEN x IS NULL OR part IS NULL THEN NULL WHEN part = '' THEN 0 ELSE coalesce(list_filter(CASE WHEN place > 0
+        THEN range(place, length(x) + 1) ELSE range(length(x) + place + 1, 0, -1) END,
+        lambda i: substring(x, i, length(part)) = part)[n], 0) END""",
     """bq_code_points(x) AS list_transform(string_split(x, ''), lambda c: unicode(c))""",
     """bq_from_code_points(x) AS array_to_string(list_transform(x, lambda c: chr(CAST(c AS INTEGER))), '')""",
     # Weeks of a year that begin on a day of the week, counted from Sunday.

@@ -3,16 +3,26 @@
 Casts are in casts.py, comparisons in comparisons.py.
 """
 
+import math
+import re
+
 from sqlglot import exp
 
+from local.warehouse.overflow import guarded
 from local.warehouse.rewriting import call, cast, rule
-from local.warehouse.statements import place_of, unsupported
+from local.warehouse.statements import invalid, place_of, unsupported
 from local.warehouse.types import kind
 
 
 @rule(exp.Literal)
 def _literal(node: exp.Literal) -> exp.Expr | None:
-    if node.is_string or node.is_int or "e" in node.name.lower():
+    if node.is_string:
+        return zone(node) if node.arg_key == "zone" else None
+    if node.is_int:
+        return None
+    if "e" in node.name.lower():
+        if math.isinf(float(node.name)):
+            raise invalid(f"Invalid floating point literal: {node.name}")
         return None
     parent = node.parent
     if isinstance(parent, exp.Binary):
@@ -20,6 +30,21 @@ def _literal(node: exp.Literal) -> exp.Expr | None:
         if kind(other) == "NUMERIC" and not (isinstance(other, exp.Literal)):
             return None  # coerces to NUMERIC, which is what DuckDB takes it for
     return exp.Literal.number(node.name + "e0")
+
+
+# Ranges of https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#time_zones
+OFFSET = re.compile(r"([+-])(\d{1,2})(?::(\d{1,2}))?")
+
+
+def zone(node: exp.Literal) -> exp.Expr:
+    """A distance from UTC as a time zone, which DuckDB knows by other names, and only in whole hours."""
+    match = OFFSET.fullmatch(node.name)
+    if match is None:
+        return node
+    if int(match[3] or 0) or int(match[2]) > (12 if match[1] == "-" else 14):
+        raise unsupported(f"the time zone {node.name!r}; name one of whole hours, or a place")
+    # There east is negative.
+    return exp.Literal.string(f"Etc/GMT{'-' if match[1] == '+' else '+'}{int(match[2])}")
 
 
 @rule(exp.ByteString)
@@ -54,8 +79,10 @@ def _arithmetic(node: exp.Binary) -> exp.Expr | None:
         operand = node.args[side]
         if isinstance(operand, exp.Literal) and operand.is_int:
             node.set(side, cast(operand.copy(), "BIGINT"))  # DuckDB takes a small literal for 32 bits
-    # The product of two DuckDB decimals has all their digits and would soon overflow.
-    return cast(node.copy(), "DECIMAL(38, 9)") if isinstance(node, exp.Mul) and kind(node) == "NUMERIC" else None
+    if isinstance(node, exp.Mul) and kind(node) == "NUMERIC":
+        # The product of two DuckDB decimals has all their digits and would soon overflow.
+        return cast(node.copy(), "DECIMAL(38, 9)")
+    return guarded(node)
 
 
 def _date_arithmetic(node: exp.Binary, left: str | None, right: str | None) -> exp.Expr | None:
@@ -81,7 +108,7 @@ def _divide(node: exp.Div) -> exp.Expr:
 def _safe_divide(node: exp.SafeDivide) -> exp.Expr:
     divisor = exp.Nullif(this=node.expression, expression=exp.Literal.number(0))
     numeric = "NUMERIC" in (kind(node.this), kind(node.expression))
-    return call("bq_divide_numeric" if numeric else "bq_divide", node.this, divisor)
+    return call("try", call("bq_divide_numeric" if numeric else "bq_divide", node.this, divisor))
 
 
 SAFE_OPERATORS: dict[type[exp.Expr], type[exp.Binary]] = {
@@ -95,7 +122,9 @@ SAFE_OPERATORS: dict[type[exp.Expr], type[exp.Binary]] = {
 def _safe_operator(node: exp.Expr) -> exp.Expr:
     sides = [node.args["this"], node.args["expression"]]
     left, right = (cast(s, "BIGINT") if isinstance(s, exp.Literal) and s.is_int else exp.paren(s) for s in sides)
-    return call("try", SAFE_OPERATORS[type(node)](this=left, expression=right))
+    made = SAFE_OPERATORS[type(node)](this=left, expression=right)
+    made.type = node.type
+    return call("try", guarded(made) or made)
 
 
 @rule(exp.SafeNegate)

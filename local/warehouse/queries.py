@@ -15,6 +15,7 @@ from local.warehouse.catalog import Ref, Table, now_ms
 from local.warehouse.database import quoted, text
 from local.warehouse.destinations import Destination
 from local.warehouse.functions import rewrite
+from local.warehouse.ordering import place_nan
 from local.warehouse.references import Session, resolve
 from local.warehouse.schema import Field, field_of, mode_of
 from local.warehouse.sizes import Sizes
@@ -80,6 +81,7 @@ def prepare(
     name_fields(tree)
     qualified = annotate(tree, found)
     signatures.check(tree)
+    place_nan(tree)
     conditions = filters.partition_conditions(tree) if check_filters else {}
     columns = filters.columns_read(qualified, found) if found else {}
     size = filters.bytes_read(session.catalog.cursor, sizes, tree, conditions, columns) if found else 0

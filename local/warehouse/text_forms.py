@@ -19,7 +19,8 @@ FORMS = {
 PLAIN_TIMESTAMP = r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d(?::\d\d)?)?)?"
 
 _PARTS = f"regexp_extract(x, '^({_DATE})([ Tt]{_CLOCK})?({_ZONE})?$', "
-_ZONE_PART = rf"regexp_replace(replace({_PARTS}3), 'z', 'Z'), '^ ?([+-])(\d)(:|$)', '\10\2\3')"
+_ZONE_PART = f"regexp_replace(replace({_PARTS}3), 'z', 'Z'), '^ ([+-])', '\\1')"
+_ZONE_PART = rf"regexp_replace({_ZONE_PART}, '^([+-])(\d)(:|$)', '\10\2\3')"
 _SPREAD = f"{_PARTS}1) || ' ' || coalesce(nullif(substr({_PARTS}2), 2), ''), '00:00:00') || {_ZONE_PART}"
 _READ = {
     "DATE": "TRY_CAST(x AS DATE)",

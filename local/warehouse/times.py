@@ -3,6 +3,7 @@
 from sqlglot import exp
 
 from local.warehouse.formats import parse_call, strftime_call
+from local.warehouse.operators import zone
 from local.warehouse.rewriting import call, cast, rule
 from local.warehouse.types import kind
 
@@ -10,7 +11,8 @@ from local.warehouse.types import kind
 @rule(exp.DateAdd, exp.DateSub)
 def _date_shift(node: exp.DateAdd) -> exp.Expr | None:
     target = kind(node.this)
-    return cast(node.copy(), {"DATETIME": "TIMESTAMP", "TIMESTAMP": "TIMESTAMPTZ"}.get(target or "", "DATE"))
+    moved = cast(node.copy(), {"DATETIME": "TIMESTAMP", "TIMESTAMP": "TIMESTAMPTZ"}.get(target or "", "DATE"))
+    return call("bq_in_calendar", moved)
 
 
 @rule(exp.DateTrunc)
@@ -32,6 +34,22 @@ PARTS = {
 
 
 DAYS = ("SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY")
+
+
+@rule(exp.Datetime)
+def _datetime(node: exp.Datetime) -> exp.Expr | None:
+    second = node.args.get("expression")
+    if second is not None and kind(second) == "STRING":
+        moment = call("bq_timestamp", node.this) if kind(node.this) == "STRING" else cast(node.this, "TIMESTAMPTZ")
+        return call("timezone", zone(second) if isinstance(second, exp.Literal) else second, moment)
+    return call("bq_datetime", node.this) if second is None and kind(node.this) == "STRING" else None
+
+
+@rule(exp.Timestamp)
+def _timestamp(node: exp.Timestamp) -> exp.Expr | None:
+    if kind(node.this) == "STRING" and node.args.get("zone"):
+        return call("timezone", node.args["zone"], call("bq_datetime", node.this))
+    return call("bq_timestamp", node.this) if kind(node.this) == "STRING" else None
 
 
 @rule(exp.Extract)
