@@ -92,13 +92,22 @@ class Definitions:
             fields = model.fields
         select = None
         if isinstance(tree.expression, exp.Query):
+            time = resource.get("timePartitioning")
+            if time and not time.get("field"):
+                raise invalid("PARTITION BY _PARTITIONDATE or _PARTITIONTIME cannot be used with AS query_statement")
             select = compile_select(session, tree.expression, self._sizes)
             check_cost(select, configuration)
             fields = fields or select.fields
             statistics |= {k: v for k, v in select.statistics.items() if k != "schema"}
         table = tables.create(session.catalog, ref, resource | {"schema": {"fields": fields}}, self._check_view)
         if clone and model is not None:
-            session.catalog.cursor.execute(f"INSERT INTO {table.physical} SELECT * FROM {model.physical}")
+            names = ", ".join(
+                quoted(n)
+                for n in (table.stored_columns if table.ingested == model.ingested else [f["name"] for f in fields])
+            )
+            session.catalog.cursor.execute(
+                f"INSERT INTO {table.physical} ({names}) SELECT {names} FROM {model.physical}"
+            )
         if select is not None:
             names = ", ".join(quoted(f["name"]) for f in fields)
             try:

@@ -9,6 +9,7 @@ from sqlglot import exp
 from local.warehouse import errors
 from local.warehouse.catalog import Table
 from local.warehouse.database import quoted, text
+from local.warehouse.pseudo_columns import name_dates
 from local.warehouse.queries import Compiled, Outcome, check_cost, prepare
 from local.warehouse.references import Session
 from local.warehouse.schema import Field, find, mode_of, sql_type
@@ -38,6 +39,8 @@ def run(session: Session, tree: exp.Expr, sizes: Sizes, configuration: dict[str,
     session.catalog.access.may(_name(tree), session.ref(target))
     table = _changeable(session, target)
     place_target(target, table)
+    if table.ingested:
+        name_dates(tree)
     if isinstance(tree, exp.Update | exp.Delete) and not tree.args.get("where"):
         raise invalid(f"{_name(tree)} must have a WHERE clause{place_of(target)}")
     if isinstance(tree, exp.TruncateTable):
@@ -108,10 +111,13 @@ def _truncate(session: Session, table: Table) -> Outcome:
 
 def _columns(tree: exp.Insert, table: Table) -> list[str]:
     if not isinstance(tree.this, exp.Schema):
+        if table.ingested:
+            fault = "Omitting INSERT target column list is unsupported for ingestion-time partitioned table"
+            raise invalid(f"{fault} {table.ref}{place_of(tree)}")
         return [f["name"] for f in table.fields]
     names = [str(e.name) for e in tree.this.expressions]
     for name, node in zip(names, tree.this.expressions, strict=True):
-        if find(table.fields, name) is None:
+        if find(table.fields, name) is None and name not in table.stored_columns:
             raise invalid(f"Column {name} is not present in table {table.ref}{place_of(node)}")
     missing = [
         f["name"]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from local.warehouse.catalog import Catalog
+from local.warehouse.catalog import PARTITION_TIME, Catalog
 from local.warehouse.database import bound, new_name, quoted
 from local.warehouse.partitions import Partitioning
 from local.warehouse.schema import Field, mode_of, shown_type
@@ -33,6 +33,9 @@ def _columns(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
             nullable = "NO" if mode_of(f) == "REQUIRED" else "YES"
             head = (project, dataset, t.ref.table, name, position, nullable, shown_type(f))
             yield *head, "NEVER", "NO", "NO", partitions, cluster, "NULL", "NULL"
+        if t.ingested:
+            hidden = (project, dataset, t.ref.table, PARTITION_TIME, None, "YES", "TIMESTAMP")
+            yield *hidden, "NEVER", "YES", "YES", "YES", None, "NULL", "NULL"
 
 
 def _field_paths(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:

@@ -111,6 +111,11 @@ def compile_select(session: Session, tree: exp.Query, sizes: Sizes, *, check_fil
 
 def _check_names(fields: list[Field]) -> None:
     names = [f["name"].lower() for f in fields]
+    reserved = [f["name"] for f in fields if f["name"].upper().startswith("_PARTITION")]
+    if reserved:
+        raise invalid(
+            f'Invalid field name "{reserved[0]}": names may not start with _PARTITION; give it another with AS'
+        )
     doubled = sorted({n for n in names if names.count(n) > 1})
     if doubled:
         what = "Duplicate column names in the result are not supported."
