@@ -9,6 +9,7 @@ from local.warehouse.partitions import Partitioning
 from local.warehouse.schema import Field, mode_of, shown_type
 from local.warehouse.sizes import Sizes
 from local.warehouse.statements import unsupported
+from local.warehouse.table_ddl import create_statement
 
 Row = tuple[Any, ...]
 S, I, T = "VARCHAR", "BIGINT", "TIMESTAMPTZ"  # noqa: E741 (short, for the tables below)
@@ -19,7 +20,8 @@ def _tables(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
     for t in catalog.tables(project, dataset):
         kind = KINDS[t.resource["type"]]
         insertable = "YES" if t.view is None else "NO"
-        yield project, dataset, t.ref.table, kind, insertable, "NO", "NO", int(t.resource["creationTime"])
+        made = int(t.resource["creationTime"])
+        yield project, dataset, t.ref.table, kind, insertable, "NO", "NO", made, create_statement(t)
 
 
 def _columns(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
@@ -109,7 +111,7 @@ _TABLE = [("table_catalog", S), ("table_schema", S), ("table_name", S)]
 # View: its columns as documented (those that this warehouse knows), and its rows. Times are in milliseconds here.
 VIEWS: dict[str, tuple[list[tuple[str, str]], Callable[[Catalog, str, str], Iterator[Row]]]] = {
     "TABLES": ([*_TABLE, ("table_type", S), ("is_insertable_into", S), ("is_typed", S), ("is_change_history_enabled", S),
-                ("creation_time", T)], _tables),
+                ("creation_time", T), ("ddl", S)], _tables),
     "COLUMNS": ([*_TABLE, ("column_name", S), ("ordinal_position", I), ("is_nullable", S), ("data_type", S),
                  ("is_generated", S), ("is_hidden", S), ("is_system_defined", S), ("is_partitioning_column", S),
                  ("clustering_ordinal_position", I), ("collation_name", S), ("column_default", S)], _columns),
