@@ -185,11 +185,12 @@ def _jobs(catalog: Catalog, project: str, region: str) -> str:
     return name
 
 
-def materialised(catalog: Catalog, parts: list[str]) -> str:
+def materialised(catalog: Catalog, parts: list[str], location: str | None) -> str:
     """The name of a temporary table with the rows of a view.
 
     Args:
         parts: project, dataset (for views of a dataset), name of the view.
+        location: where the dataset must lie, if that is known.
     """
     project, dataset, view = parts[0], parts[1] if len(parts) > 2 else "", parts[-1]
     if view in ("JOBS", "JOBS_BY_PROJECT") and (not dataset or dataset.lower().startswith("region-")):
@@ -199,7 +200,7 @@ def materialised(catalog: Catalog, parts: list[str]) -> str:
     columns, rows = VIEWS[view]
     catalog.access.may_in_dataset("list tables" if dataset else "list datasets", project, dataset)
     if dataset:
-        catalog.dataset(project, dataset)
+        catalog.dataset(project, dataset, location=location)
     name = new_name()
     definitions = ", ".join(f"{quoted(c)} {kind}" for c, kind in columns)
     catalog.cursor.execute(f"CREATE TEMP TABLE {name} ({definitions})")

@@ -131,6 +131,7 @@ def select(session: Session, tree: exp.Query, sizes: Sizes, configuration: dict[
     try:
         if given:
             target = Destination.of(configuration, session.project, write="WRITE_EMPTY")
+            catalog.dataset(target.ref.project, target.ref.dataset, location=session.location)
             table = target.prepared(catalog, compiled.fields)
             target.append(catalog, table, [f["name"] for f in compiled.fields], compiled.written)
             table = catalog.table(table.ref)

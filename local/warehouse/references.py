@@ -136,9 +136,8 @@ def _resolve(session: Session, tree: exp.Expr, found: list[Table], depth: int) -
         if refused:
             raise unsupported(refused[0])
         if re.search(r"(^|\.)INFORMATION_SCHEMA\.|\.__TABLES__$", ".".join(p.name for p in node.parts), re.IGNORECASE):
-            point(
-                node, information.materialised(session.catalog, _information_parts(session, node)), node.parts[-1].name
-            )
+            parts = _information_parts(session, node)
+            point(node, information.materialised(session.catalog, parts, session.location), node.parts[-1].name)
             continue
         ref = session.ref(node)
         if ref.table.endswith("*"):
