@@ -122,6 +122,14 @@ def _unnest(node: exp.Unnest) -> exp.Expr | None:
     return exp.Subquery(this=exp.select(*columns), alias=exp.TableAlias(this=table))
 
 
+@rule(exp.ArrayConcat)
+def _array_concat(node: exp.ArrayConcat) -> exp.Expr:
+    joined: exp.Expr = node.this
+    for more in node.expressions:
+        joined = call("bq_array_concat", joined, more)
+    return joined
+
+
 @rule(exp.GenerateSeries, exp.GenerateDateArray, exp.GenerateTimestampArray)
 def _series(node: exp.Expr) -> exp.Expr | None:
     """A step of 0 is an error; where it is there to see that it is not, nothing needs to be asked."""

@@ -7,7 +7,7 @@ import re
 
 from sqlglot import exp
 
-from local.warehouse.rewriting import call, cast, rule
+from local.warehouse.rewriting import attempted, call, cast, rule
 from local.warehouse.statements import unsupported
 from local.warehouse.text_forms import FORMS, PLAIN_TIMESTAMP
 from local.warehouse.types import kind
@@ -25,6 +25,7 @@ CASTS: dict[str, dict[str | None, str]] = {
     "BYTES": {"STRING": "encode"},
     **{name: {"STRING": f"bq_{name.lower()}"} for name in FORMS},
 }
+FALLIBLE = {"decode", *TO_INT64.values()}
 # Answer NULL themselves, which TRY would do row by row.
 SAFE_FORMS = {f"bq_{name}": f"bq_safe_{name}" for name in ("int", "bool", *(name.lower() for name in FORMS))}
 
@@ -41,6 +42,8 @@ def _cast(node: exp.Cast) -> exp.Expr | None:
         _name_fields(node.this, node.args["to"])
     if target == "BIGNUMERIC" or source == "BIGNUMERIC":
         return _cast_bignumeric(node, source, target, safe)
+    if source == "TIMESTAMP" and target == "TIME":
+        return cast(call("timezone", "UTC", node.this), "TIME")
     macro = CASTS.get(target or "", {}).get(source)
     if macro is None or isinstance(node.this, exp.Null) or is_plain(node.this, target or ""):
         return None
@@ -48,7 +51,7 @@ def _cast(node: exp.Cast) -> exp.Expr | None:
         read = call(SAFE_FORMS[macro] if safe else macro, node.this)
         # NUMERIC(10, 2) is rounded once it is read.
         return type(node)(this=read, to=node.args["to"]) if node.args["to"].expressions else read
-    return exp.TryCast(this=node.this, to=node.args["to"]) if safe else call(macro, node.this)
+    return attempted(call(macro, node.this)) if safe and macro in FALLIBLE else call(macro, node.this)
 
 
 def is_plain(node: exp.Expr, target: str) -> bool:
@@ -93,4 +96,4 @@ def _cast_bignumeric(node: exp.Cast, source: str | None, target: str | None, saf
     else:
         text = call("bq_bignumeric_string", node.this)
         made = text if target == "STRING" else exp.Cast(this=text, to=node.args["to"])
-    return call("try", made) if safe else made
+    return attempted(made) if safe else made

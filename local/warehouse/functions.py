@@ -9,7 +9,7 @@ from sqlglot import exp
 from local.warehouse import arrays, comparisons, operators, ordering, times
 from local.warehouse.casts import TO_STRING
 from local.warehouse.formats import JSON_FORMS, JSON_STRING_FORMS, format_call, json_value
-from local.warehouse.rewriting import call, cast, rewrite, rule
+from local.warehouse.rewriting import attempted, call, cast, rewrite, rule
 from local.warehouse.statements import invalid, place_of, unsupported
 from local.warehouse.types import kind
 
@@ -82,7 +82,7 @@ def _json_type(node: exp.JSONType) -> exp.Expr:
 
 @rule(exp.SafeFunc)
 def _safe(node: exp.SafeFunc) -> exp.Expr:
-    return call("try", node.this)
+    return attempted(node.this)
 
 
 @rule(exp.Format)
@@ -115,7 +115,18 @@ def _shift(node: exp.BitwiseRightShift) -> exp.Expr:
 
 @rule(exp.JSONExtract)
 def _json_extract(node: exp.JSONExtract) -> exp.Expr | None:
-    return cast(node.copy(), "VARCHAR") if kind(node.this) == "STRING" else None
+    if kind(node.this) != "STRING":
+        return None
+    # Of text, null is NULL; of JSON it is a value.
+    return exp.Nullif(this=cast(node.copy(), "VARCHAR"), expression=exp.Literal.string("null"))
+
+
+@rule(exp.Normalize)
+def _normalize(node: exp.Normalize) -> exp.Expr:
+    form = node.args.get("form")
+    if node.args.get("is_casefold") or (isinstance(form, exp.Expr) and form.name.upper() != "NFC"):
+        raise unsupported(f"{node.sql('bigquery')}{place_of(node)}")
+    return call("nfc_normalize", node.this)
 
 
 @rule(exp.JSONExtractArray)
@@ -157,7 +168,6 @@ SIMPLE: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.JSONBool: lambda x: cast(call("bq_json_as", x, "BOOLEAN", "a boolean"), "BOOLEAN"),
     exp.Float64: lambda x: cast(call("bq_json_as", x, JSON_NUMBERS, "a number"), "DOUBLE"),
     exp.Int64: lambda x: call("bq_json_int", cast(call("bq_json_as", x, JSON_NUMBERS, "an integer"), "DECIMAL(38, 9)")),
-    exp.Normalize: lambda x: call("nfc_normalize", x),
     exp.SafeConvertBytesToString: lambda x: call("try", call("decode", x)),
     exp.ParseNumeric: lambda x: cast(x, "DECIMAL(38, 9)"),
     exp.ParseBignumeric: lambda x: call("bq_bignumeric", x),

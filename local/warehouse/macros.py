@@ -21,6 +21,8 @@ MACROS = (
         ELSE x END""",
     """bq_is_finite(x) AS isfinite(CAST(x AS DOUBLE))""",
     """bq_in_range(x, fine) AS CASE WHEN NOT isfinite(x) AND fine THEN bq_error('double overflow') ELSE x END""",
+    """bq_safe_divide(a, b) AS CASE WHEN b <> 0 AND (isfinite(CAST(a AS DOUBLE) / b) OR NOT isfinite(CAST(a AS DOUBLE))
+        OR NOT isfinite(CAST(b AS DOUBLE))) THEN CAST(a AS DOUBLE) / b END""",
     # Exact to nine digits, half away from zero, as NUMERIC is; DuckDB would answer a DOUBLE.
     """bq_units(x) AS CAST(CAST(x AS DECIMAL(38, 9)) * CAST(1000000000 AS DECIMAL(10, 0)) AS HUGEINT)""",
     """bq_from_units(x) AS CAST(CAST(x AS DECIMAL(38, 0)) * CAST(0.000000001 AS DECIMAL(9, 9)) AS DECIMAL(38, 9))""",
@@ -85,6 +87,7 @@ MACROS = (
         ELSE substring(x, CASE WHEN s = 0 OR s < -length(x) THEN 1 ELSE s END, n) END""",
     """bq_top_count(counts, n) AS list_transform(list_slice(list_sort(list_transform(map_entries(counts),
         lambda e: {'order': -e.value, 'key': e.key})), 1, n), lambda e: {'value': e.key, 'count': -e."order"})""",
+    """bq_array_concat(a, b) AS CASE WHEN a IS NOT NULL AND b IS NOT NULL THEN list_concat(a, b) END""",
     """bq_step(x) AS CASE WHEN x = 0 THEN bq_error('Sequence step cannot be 0.') ELSE x END""",
     """bq_range_bucket(x, bounds) AS CASE WHEN x IS NULL OR bounds IS NULL THEN NULL
         ELSE len(list_filter(bounds, lambda e: e <= x)) END""",

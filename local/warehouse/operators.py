@@ -9,7 +9,7 @@ import re
 from sqlglot import exp
 
 from local.warehouse.overflow import guarded
-from local.warehouse.rewriting import call, cast, rule
+from local.warehouse.rewriting import attempted, call, cast, rule
 from local.warehouse.statements import invalid, place_of, unsupported
 from local.warehouse.types import kind
 
@@ -79,6 +79,11 @@ def _arithmetic(node: exp.Binary) -> exp.Expr | None:
         operand = node.args[side]
         if isinstance(operand, exp.Literal) and operand.is_int:
             node.set(side, cast(operand.copy(), "BIGINT"))  # DuckDB takes a small literal for 32 bits
+    if isinstance(node, exp.Sub) and left == right == "TIMESTAMP":
+        micros = exp.Sub(this=call("epoch_us", node.this), expression=call("epoch_us", node.expression))
+        apart = call("to_microseconds", micros)  # DuckDB would answer days
+        apart.type = exp.DataType.build("INTERVAL")
+        return apart
     if isinstance(node, exp.Mul) and kind(node) == "NUMERIC":
         # The product of two DuckDB decimals has all their digits and would soon overflow.
         return cast(node.copy(), "DECIMAL(38, 9)")
@@ -106,9 +111,11 @@ def _divide(node: exp.Div) -> exp.Expr:
 
 @rule(exp.SafeDivide)
 def _safe_divide(node: exp.SafeDivide) -> exp.Expr:
-    divisor = exp.Nullif(this=node.expression, expression=exp.Literal.number(0))
     numeric = "NUMERIC" in (kind(node.this), kind(node.expression))
-    return call("try", call("bq_divide_numeric" if numeric else "bq_divide", node.this, divisor))
+    divisor = exp.Nullif(this=node.expression.copy(), expression=exp.Literal.number(0))
+    return (
+        call("bq_divide_numeric", node.this, divisor) if numeric else call("bq_safe_divide", node.this, node.expression)
+    )
 
 
 SAFE_OPERATORS: dict[type[exp.Expr], type[exp.Binary]] = {
@@ -124,12 +131,12 @@ def _safe_operator(node: exp.Expr) -> exp.Expr:
     left, right = (cast(s, "BIGINT") if isinstance(s, exp.Literal) and s.is_int else exp.paren(s) for s in sides)
     made = SAFE_OPERATORS[type(node)](this=left, expression=right)
     made.type = node.type
-    return call("try", guarded(made) or made)
+    return attempted(guarded(made) or made)
 
 
 @rule(exp.SafeNegate)
 def _safe_negate(node: exp.SafeNegate) -> exp.Expr:
-    return call("try", exp.Neg(this=exp.paren(node.this)))
+    return attempted(exp.Neg(this=exp.paren(node.this)))
 
 
 @rule(exp.IntDiv)

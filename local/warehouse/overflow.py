@@ -2,7 +2,7 @@
 
 from sqlglot import exp
 
-from local.warehouse.rewriting import call
+from local.warehouse.rewriting import call, written_once
 from local.warehouse.types import kind
 
 ARITHMETIC, AROUND = (exp.Add, exp.Sub, exp.Mul), (exp.Paren, exp.Neg)
@@ -23,17 +23,8 @@ def guarded(node: exp.Binary) -> exp.Expr | None:
     leaves = [leaf for leaf in _leaves(whole) if not isinstance(leaf, exp.Literal)]
     if all(isinstance(part, SIMPLE) for leaf in leaves for part in leaf.walk()):
         return call("bq_in_range", whole, _all_finite(leaves))
-    # Each leaf is written once: what is nested would otherwise grow with every level.
-    fields = []
-    for number, leaf in enumerate(leaves):
-        name = exp.to_identifier(f"v{number}")
-        fields.append(exp.PropertyEQ(this=name, expression=leaf.copy()))
-        leaf.replace(exp.column(name.copy(), table="o"))
-    columns = [field.this for field in fields]
-    finite = _all_finite([exp.column(name.copy(), table="o") for name in columns])
-    body = exp.Lambda(this=call("bq_in_range", whole, finite), expressions=[exp.to_identifier("o")])
-    listed = exp.Array(expressions=[exp.Struct(expressions=fields)])
-    return call("list_extract", call("list_transform", listed, body), 1)
+    # What is nested would otherwise grow with every level.
+    return written_once(leaves, lambda names: call("bq_in_range", whole, _all_finite(names)))
 
 
 def _leaves(node: exp.Expr) -> list[exp.Expr]:

@@ -37,11 +37,23 @@ FIRST: dict[type[exp.Expr], set[str]] = {
     **dict.fromkeys((exp.Sum, exp.Avg, exp.Neg), LENGTHS),
     **dict.fromkeys((exp.CountIf, exp.LogicalOr, exp.LogicalAnd, exp.Not, exp.And, exp.Or, exp.If), BOOL),
     exp.ArraySize: {"ARRAY"},
+    exp.DPipe: TEXT | {"ARRAY"},
 }  # fmt: skip
 # Those whose second argument is of the same types.
-PAIRS = (exp.And, exp.Or, exp.Like, exp.StartsWith, exp.EndsWith, exp.Pow, exp.Mod, exp.IntDiv, exp.SafeDivide)
+PAIRS = (
+    exp.DPipe,
+    exp.And,
+    exp.Or,
+    exp.Like,
+    exp.StartsWith,
+    exp.EndsWith,
+    exp.Pow,
+    exp.Mod,
+    exp.IntDiv,
+    exp.SafeDivide,
+)
 OPERATORS: dict[type[exp.Expr], str] = {
-    exp.Not: "NOT", exp.And: "AND", exp.Or: "OR", exp.Neg: "-", exp.Like: "LIKE", exp.Add: "+", exp.Sub: "-",
+    exp.DPipe: "||", exp.Not: "NOT", exp.And: "AND", exp.Or: "OR", exp.Neg: "-", exp.Like: "LIKE", exp.Add: "+", exp.Sub: "-",
     exp.Mul: "*", exp.Div: "/",
 }  # fmt: skip
 ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div)

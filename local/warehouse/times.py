@@ -5,6 +5,7 @@ from sqlglot import exp
 from local.warehouse.formats import parse_call, strftime_call
 from local.warehouse.operators import zone
 from local.warehouse.rewriting import call, cast, rule
+from local.warehouse.statements import unsupported
 from local.warehouse.types import kind
 
 
@@ -56,6 +57,8 @@ def _timestamp(node: exp.Timestamp) -> exp.Expr | None:
 def _extract(node: exp.Extract) -> exp.Expr | None:
     part = node.this.name.upper() if not isinstance(node.this, exp.WeekStart) else f"WEEK({node.this.name.upper()})"
     value = node.expression
+    if part == "TIME" and kind(value) == "TIMESTAMP":
+        return cast(call("timezone", "UTC", value), part)
     if part in ("DATE", "TIME"):
         return cast(value, part)
     if part == "DATETIME":
@@ -98,6 +101,19 @@ def _unix_to_time(node: exp.UnixToTime) -> exp.Expr:
     factor = cast(exp.Literal.number(10 ** (6 - digits)), "BIGINT")
     micros = exp.Mul(this=cast(node.this, "BIGINT"), expression=factor)
     return cast(call("make_timestamp", micros), "TIMESTAMPTZ")
+
+
+@rule(exp.TsOrDsToTime, exp.Time)
+def _time(node: exp.Time) -> exp.Expr | None:
+    if kind(node.this) != "TIMESTAMP":
+        return None
+    return cast(call("timezone", node.args.get("zone") or exp.Literal.string("UTC"), node.this), "TIME")
+
+
+@rule(exp.Interval)
+def _interval(node: exp.Interval) -> None:
+    if isinstance(node.args.get("unit"), exp.IntervalSpan):
+        raise unsupported(f"{node.sql('bigquery')}; write a sum of intervals")
 
 
 @rule(exp.TimeAdd, exp.TimeSub)
