@@ -1,5 +1,7 @@
 """Arrays, structs and aggregates: indexes that must exist, UNNEST with its fields and offsets, LIMIT inside an aggregate."""
 
+from typing import cast as cast_to
+
 from sqlglot import exp
 
 from local.warehouse.comparisons import check_comparable, read_literals, same_types
@@ -21,7 +23,7 @@ def _bracket(node: exp.Bracket) -> exp.Expr | None:
 
 
 def name_fields(tree: exp.Expr) -> None:
-    """Give every field of a struct literal its name, those of an array's later elements from the first one.
+    """Give every field of a struct literal its name, those of an array's later elements, or a union's later rows, from the first one.
 
     Runs before types are annotated, so that the types of arrays of structs are known.
     """
@@ -40,6 +42,10 @@ def name_fields(tree: exp.Expr) -> None:
         first = array.expressions[0] if array.expressions else None
         if isinstance(first, exp.Struct):
             array.set("expressions", [first, *(_like(first, item) for item in array.expressions[1:])])
+    for union in tree.find_all(exp.SetOperation):
+        for one, other in zip(union.left.selects, union.right.selects, strict=False):
+            if isinstance(one.unalias(), exp.Struct) and isinstance(other.unalias(), exp.Struct):
+                other.unalias().replace(_like(cast_to(exp.Struct, one.unalias()), other.unalias()))
 
 
 def _like(first: exp.Struct, item: exp.Expr) -> exp.Expr:

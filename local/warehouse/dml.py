@@ -45,14 +45,17 @@ def run(session: Session, tree: exp.Expr, sizes: Sizes, configuration: dict[str,
         raise invalid(f"{_name(tree)} must have a WHERE clause{place_of(target)}")
     if isinstance(tree, exp.TruncateTable):
         return _truncate(session, table)
+    for assignment in (a for update in tree.find_all(exp.Update) for a in update.expressions):
+        value = assignment.expression
+        if isinstance(value, exp.Column) and value.sql().upper() == "DEFAULT":
+            value.replace(exp.var("DEFAULT"))
     if isinstance(tree, exp.Insert):
         _check_insert(tree, table)
         _name_structs(tree, table)
     original = tree.copy()
     new, found, size = prepare(session, tree, sizes)
     read = [t for t in found if t.physical != table.physical] + ([] if isinstance(tree, exp.Insert) else [table])
-    if isinstance(tree, exp.Insert):
-        _check_types(original, tree, table)
+    _check_types(original, tree, table)
     compiled = Compiled("", [], read, size)
     check_cost(compiled, configuration)
     try:
@@ -177,23 +180,31 @@ def _name_struct(value: exp.Expr, field: Field) -> None:
             struct.replace(exp.Struct(expressions=named))
 
 
-def _check_types(original: exp.Expr, tree: exp.Insert, table: Table) -> None:
+def _check_types(original: exp.Expr, tree: exp.Expr, table: Table) -> None:
     """Refuse what BigQuery would not coerce and DuckDB would."""
-    names = _columns(tree, table)
-    for row in _values(tree, len(names)):
-        for name, value in zip(names, row, strict=True):
-            field = find(table.fields, name)
-            has = kind(value)
-            wanted = sql_type(field).split("<")[0] if field else None
-            literal = isinstance(value, exp.Literal) and value.is_string and wanted in LITERAL_TO
-            if has is None or wanted is None or has == wanted or wanted in COERCES.get(has, ()) or literal:
-                continue
-            if isinstance(value, exp.Null) or (
-                isinstance(value, exp.Literal) and has == "FLOAT64" and wanted in ("NUMERIC", "BIGNUMERIC")
-            ):
-                continue
-            fault = f"Value has type {has} which cannot be inserted into column {name}, which has type {wanted}"
-            raise invalid(f"{fault}{place_of(original)}")
+    if isinstance(tree, exp.Insert):
+        names = _columns(tree, table)
+        for name, value in (pair for row in _values(tree, len(names)) for pair in zip(names, row, strict=True)):
+            _check_type(find(table.fields, name), value, "inserted into", original)
+    for update in tree.find_all(exp.Update):
+        for assignment in update.expressions:
+            path = [str(p.name) for p in assignment.this.parts]
+            field = find(table.fields, path[-1]) if len(path) == 1 or path[-2] == tree.this.alias else None
+            _check_type(field, assignment.expression, "assigned to", original)
+
+
+def _check_type(field: Field | None, value: exp.Expr, how: str, original: exp.Expr) -> None:
+    has = kind(value)
+    wanted = sql_type(field).split("<")[0] if field else None
+    literal = isinstance(value, exp.Literal) and value.is_string and wanted in LITERAL_TO
+    if field is None or has is None or wanted is None or has == wanted or wanted in COERCES.get(has, ()) or literal:
+        return
+    if isinstance(value, exp.Null) or (
+        isinstance(value, exp.Literal) and has == "FLOAT64" and wanted in ("NUMERIC", "BIGNUMERIC")
+    ):
+        return
+    fault = f"Value has type {has} which cannot be {how} column {field['name']}, which has type {wanted}"
+    raise invalid(f"{fault}{place_of(original)}")
 
 
 def _execute(session: Session, tree: exp.Expr, table: Table) -> dict[str, int]:
@@ -208,11 +219,14 @@ def _execute(session: Session, tree: exp.Expr, table: Table) -> dict[str, int]:
 
 
 def _check_arrays(cursor: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Fail, before it is committed, for an array with a NULL in it."""
+    """Fail, before it is committed, for an array with a NULL in it; one that is NULL is stored empty."""
     names = [f["name"] for f in table.fields if mode_of(f) == "REPEATED"]
     if names:
         counted = ", ".join(f"count(bq_whole({quoted(n)}, {text(n)}))" for n in names)
         cursor.execute(f"SELECT {counted} FROM {table.physical}")
+    for name in (quoted(n) for n in names):
+        # A stored array is never NULL.
+        cursor.execute(f"UPDATE {table.physical} SET {name} = [] WHERE {name} IS NULL")
 
 
 def _prepare_update(cursor: duckdb.DuckDBPyConnection, tree: exp.Update, table: Table) -> None:

@@ -67,6 +67,8 @@ MACROS = (
     """bq_safe_bool(x) AS CASE lower(trim(x)) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END""",
     """bq_bool(x) AS CASE WHEN x IS NULL THEN NULL WHEN lower(trim(x)) IN ('true', 'false') THEN lower(trim(x)) = 'true'
         ELSE bq_error('Bad bool value: ' || x) END""",
+    """bq_loaded_bool(x) AS CASE WHEN lower(x) IN ('true', 't', 'yes', 'y', '1') THEN TRUE
+        WHEN lower(x) IN ('false', 'f', 'no', 'n', '0') THEN FALSE END""",
     f"""bq_bignumeric(x) AS CASE WHEN x IS NULL THEN NULL WHEN regexp_full_match(x, '{_DECIMAL}')
         THEN CAST(CASE WHEN starts_with(x, '-') THEN '-' ELSE '' END
         || coalesce(nullif(ltrim(split_part(trim(x, '+-'), '.', 1) || {_FRACTION}, '0'), ''), '0') AS BIGNUM)
@@ -80,7 +82,7 @@ MACROS = (
         WHEN typeof(list) = 'JSON' THEN CASE WHEN i >= 0 THEN list[i] END WHEN i < 0 OR i >= len(list)
         THEN bq_error('Array index ' || CAST(i AS VARCHAR) || ' is out of bounds') ELSE list[i + 1] END""",
     """bq_whole(list, name) AS CASE WHEN list_count(list) < len(list)
-        THEN bq_error('Array cannot have a null element; error in writing field ' || name) ELSE list END""",
+        THEN bq_error('Array cannot have a null element; error in writing field ' || name) ELSE coalesce(list, []) END""",
     """bq_safe_at(list, i) AS CASE WHEN i >= 0 THEN list[i + 1] END""",
     """bq_substr(x, s) AS CASE WHEN s = 0 THEN x ELSE substring(x, greatest(s, -length(x))) END,
         (x, s, n) AS CASE WHEN n < 0 THEN bq_error('Third argument in SUBSTR() cannot be negative')

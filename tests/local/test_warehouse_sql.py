@@ -395,6 +395,11 @@ def test_with_queries_and_set_operations(rows: Rows) -> None:
     ) == [(6,)]
 
 
+def test_structs_of_a_union_have_the_names_of_its_first(rows: Rows) -> None:
+    source = "SELECT STRUCT(1 AS a, 'x' AS b) AS s UNION ALL SELECT STRUCT(1, 'x')"
+    assert rows(f"SELECT s.a, s.b, COUNT(*) FROM ({source}) GROUP BY s") == [(1, "x", 2)]
+
+
 def test_pivot_makes_columns_of_values(rows: Rows) -> None:
     source = "SELECT 'x' AS a, 1 AS b UNION ALL SELECT 'y', 5 UNION ALL SELECT 'x', 2"
     assert rows(f"SELECT * FROM ({source}) PIVOT(SUM(b) FOR a IN ('x', 'y'))") == [(3, 5)]
