@@ -1,6 +1,5 @@
 """Columns, options and partitioning as DDL writes them, turned into the properties of the API's resources."""
 
-import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,19 +63,7 @@ def _constant(node: exp.Expr) -> Any:
         return [_constant(e) for e in node.expressions]
     if isinstance(node, exp.Null):
         return None
-    if isinstance(node, exp.Cast) and node.this.is_string and node.to.this == exp.DType.TIMESTAMPTZ:
-        return _milliseconds(node.this.name)
     raise unsupported(f"an option with the value {node.sql('bigquery')}")
-
-
-def _milliseconds(text: str) -> str:
-    """A timestamp as the API writes it."""
-    try:
-        moment = dt.datetime.fromisoformat(text.removesuffix(" UTC"))
-    except ValueError as error:
-        raise invalid(f"Invalid timestamp: {text!r}") from error
-    utc = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    return str(round(utc.timestamp() * 1000))
 
 
 def field_of(node: exp.ColumnDef) -> Field:
