@@ -17,17 +17,19 @@ UNGROUPABLE, UNORDERED = {"JSON"}, {"JSON", "ARRAY", "STRUCT"}
 
 def _key(node: exp.Expr) -> exp.Expr:
     """What a key of ORDER BY or GROUP BY stands for: a place in the SELECT list, a name given there, or itself."""
-    select = node.find_ancestor(exp.Select, exp.SetOperation, exp.Window)
+    clause = node.parent.parent if isinstance(node.parent, exp.Ordered) else node.parent
+    select = clause.parent if isinstance(clause, exp.Order | exp.Group) else None
     select = select.this if isinstance(select, exp.SetOperation) else select
     if not isinstance(select, exp.Select):
         return node
+    found: exp.Expr | None = None
     if isinstance(node, exp.Literal) and node.is_int and 0 < int(node.name) <= len(select.expressions):
-        found: exp.Expr = select.expressions[int(node.name) - 1].unalias()
-        return found
-    if isinstance(node, exp.Column) and not node.table and kind(node) is None:
-        named = [e for e in select.expressions if isinstance(e, exp.Alias) and e.alias.lower() == node.name.lower()]
-        return named[0].unalias() if named else node
-    return node
+        found = select.expressions[int(node.name) - 1]
+    # In ORDER BY a name of the SELECT list hides a column, in GROUP BY it does not.
+    elif isinstance(node, exp.Column) and not node.table and (isinstance(clause, exp.Order) or kind(node) is None):
+        named = (e for e in select.expressions if isinstance(e, exp.Alias) and e.alias.lower() == node.name.lower())
+        found = next(named, None)
+    return node if found is None else found.unalias()
 
 
 def _refuse(nodes: list[exp.Expr], kinds: set[str], told: str) -> None:

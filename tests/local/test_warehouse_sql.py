@@ -377,6 +377,12 @@ def test_nulls_come_first_in_ascending_order_and_last_in_descending(rows: Rows) 
     assert rows(f"SELECT x FROM {source} ORDER BY x DESC") == [(2,), (1,), (None,)]
 
 
+def test_a_name_of_the_result_hides_a_column_in_its_order(rows: Rows) -> None:
+    source = "UNNEST([STRUCT(1 AS g, 5.0 AS x), (2, 1.0), (2, 2.0)])"
+    assert rows(f"SELECT g, -SUM(x) AS x FROM {source} GROUP BY g ORDER BY x") == [(1, -5.0), (2, -3.0)]
+    assert rows(f"SELECT ARRAY_AGG(g ORDER BY x DESC) AS x FROM {source}") == [([1, 2, 2],)]
+
+
 def test_unnamed_columns_are_named_as_google_names_them(bq: bigquery.Client) -> None:
     found = bq.query_and_wait("SELECT 1, 2 AS b, 3")
     assert [field.name for field in found.schema] == ["f0_", "b", "f1_"]
