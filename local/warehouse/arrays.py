@@ -1,8 +1,10 @@
 """Arrays, structs and aggregates: indexes that must exist, UNNEST with its fields and offsets, LIMIT inside an aggregate."""
 
+from typing import cast as cast_to
+
 from sqlglot import exp
 
-from local.warehouse.operators import same_types
+from local.warehouse.comparisons import check_comparable, read_literals, same_types
 from local.warehouse.rewriting import call, cast, rule
 from local.warehouse.statements import unsupported
 from local.warehouse.types import element, kind
@@ -21,7 +23,7 @@ def _bracket(node: exp.Bracket) -> exp.Expr | None:
 
 
 def name_fields(tree: exp.Expr) -> None:
-    """Give every field of a struct literal its name, those of an array's later elements from the first one.
+    """Give every field of a struct literal its name, those of an array's later elements, or a union's later rows, from the first one.
 
     Runs before types are annotated, so that the types of arrays of structs are known.
     """
@@ -40,6 +42,10 @@ def name_fields(tree: exp.Expr) -> None:
         first = array.expressions[0] if array.expressions else None
         if isinstance(first, exp.Struct):
             array.set("expressions", [first, *(_like(first, item) for item in array.expressions[1:])])
+    for union in tree.find_all(exp.SetOperation):
+        for one, other in zip(union.left.selects, union.right.selects, strict=False):
+            if isinstance(one.unalias(), exp.Struct) and isinstance(other.unalias(), exp.Struct):
+                other.unalias().replace(_like(cast_to(exp.Struct, one.unalias()), other.unalias()))
 
 
 def _like(first: exp.Struct, item: exp.Expr) -> exp.Expr:
@@ -73,12 +79,21 @@ def _range_bucket(node: exp.RangeBucket) -> exp.Expr:
 @rule(exp.In)
 def _in(node: exp.In) -> exp.Expr | None:
     same_types(node)
+    check_comparable((kind(n) for n in (node.this, *node.expressions)), node)
+    read_literals([node.this, *node.expressions])
     unnest = node.args.get("unnest")
     array = unnest.expressions[0] if isinstance(unnest, exp.Unnest) else None
     array = array.this if isinstance(array, exp.Cast) else array
+    new: exp.Expr | None = None
     if isinstance(array, exp.Array) and array.expressions:
-        return exp.In(this=node.this, expressions=array.expressions)
-    return exp.false() if isinstance(array, exp.Array) else None
+        new = exp.In(this=node.this, expressions=array.expressions)
+    elif isinstance(array, exp.Array):
+        return exp.false()
+    if kind(node.this) == "FLOAT64" and not all(isinstance(n, exp.Literal) for n in node.expressions or [node]):
+        # For DuckDB a NaN is in a list with one.
+        found = exp.and_(new or node.copy(), exp.not_(call("isnan", node.this.copy())), copy=False)
+        return exp.paren(found, copy=False)
+    return new
 
 
 @rule(exp.Unnest)
@@ -111,6 +126,35 @@ def _unnest(node: exp.Unnest) -> exp.Expr | None:
         )
     table = name.copy() if struct else exp.to_identifier(f"_{name.name}_row", quoted=True)
     return exp.Subquery(this=exp.select(*columns), alias=exp.TableAlias(this=table))
+
+
+@rule(exp.ArrayConcat)
+def _array_concat(node: exp.ArrayConcat) -> exp.Expr:
+    joined: exp.Expr = node.this
+    for more in node.expressions:
+        joined = call("bq_array_concat", joined, more)
+    return joined
+
+
+@rule(exp.GenerateSeries, exp.GenerateDateArray, exp.GenerateTimestampArray)
+def _series(node: exp.Expr) -> exp.Expr | None:
+    """A step of 0 is an error; where it is there to see that it is not, nothing needs to be asked."""
+    given = node.args.get("step")
+    step = given.this if isinstance(given, exp.Interval) else given
+    if isinstance(node, exp.GenerateSeries) and {"FLOAT64", "NUMERIC", "BIGNUMERIC"} & {kind(n) for n in _ends(node)}:
+        raise unsupported("GENERATE_ARRAY of other numbers than INT64")
+    if isinstance(node, exp.GenerateTimestampArray):
+        for end in _ends(node):
+            if kind(end) != "TIMESTAMP":
+                end.replace(call("bq_timestamp", end.copy()))  # for DuckDB it would be one without a zone
+    if step is not None and not (isinstance(step.unnest(), exp.Literal) and step.unnest().name.strip("0")):
+        step.replace(call("bq_step", step.copy()))
+    return None
+
+
+def _ends(node: exp.Expr) -> list[exp.Expr]:
+    found = [node.args.get(name) for name in ("start", "end", "step")]
+    return [n for n in found if isinstance(n, exp.Expr) and not isinstance(n, exp.Interval)]
 
 
 @rule(exp.Avg)

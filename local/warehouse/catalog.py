@@ -19,6 +19,7 @@ from local.warehouse.schema import Field
 from local.wire import CloudError
 
 Resource = dict[str, Any]
+PARTITION_TIME = "_PARTITIONTIME"  # the hidden column of tables partitioned by the time when rows came
 
 
 def now_ms() -> int:
@@ -94,6 +95,16 @@ class Table:
     def location(self) -> str:
         """Where it lies, as its dataset said when it was made."""
         return str(self.resource["location"])
+
+    @property
+    def ingested(self) -> bool:
+        """Whether it is partitioned by the time when rows came, and not by a column of theirs."""
+        return "timePartitioning" in self.resource and not self.resource["timePartitioning"].get("field")
+
+    @property
+    def stored_columns(self) -> list[str]:
+        """The names of the columns that hold its rows, with the hidden one."""
+        return [f["name"] for f in self.fields] + ([PARTITION_TIME] if self.ingested else [])
 
     @property
     def view(self) -> str | None:
@@ -235,7 +246,7 @@ class Catalog:
         partitioning = table.resource.get("timePartitioning") or {}
         lifetime = int(partitioning.get("expirationMs") or 0)
         if lifetime and table.physical:
-            column = quoted(partitioning["field"])
+            column = quoted(partitioning.get("field") or PARTITION_TIME)
             begins = f"date_trunc({text(partitioning['type'].lower())}, CAST({column} AS TIMESTAMPTZ))"
             # As a number: an interval or a time so far away as a lifetime may reach is out of DuckDB's range.
             ends = f"CAST(epoch_ms({begins} + INTERVAL 1 {partitioning['type']}) AS HUGEINT) + {lifetime}"

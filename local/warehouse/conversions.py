@@ -18,7 +18,7 @@ FROM_TEXT = {
     "FLOAT": "TRY_CAST({x} AS DOUBLE)",
     "NUMERIC": "TRY_CAST({x} AS DECIMAL(38, 9))",
     "BIGNUMERIC": f"CASE WHEN regexp_full_match({{x}}, '{DECIMAL}') THEN bq_bignumeric({{x}}) END",
-    "BOOLEAN": "bq_safe_bool({x})",
+    "BOOLEAN": "bq_loaded_bool({x})",
     "DATE": "TRY_CAST({x} AS DATE)",
     "TIME": "TRY_CAST({x} AS TIME)",
     "DATETIME": "TRY_CAST({x} AS TIMESTAMP)",

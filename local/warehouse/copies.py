@@ -51,10 +51,11 @@ def run(catalog: Catalog, sizes: Sizes, configuration: dict[str, Any], project: 
         write=destination.write,
         settings=layout if _new(catalog, target) else {},
     )
-    names = [f["name"] for f in first.fields]
+    table = destination.prepared(catalog, first.fields)
+    keeps_times = table.ref.partition is None and all(t.ingested for t in (table, *sources))
+    names = first.stored_columns if keeps_times else [f["name"] for f in first.fields]
     columns = ", ".join(quoted(n) for n in names)
     rows = [f"SELECT {columns} FROM {s.physical} WHERE {partitions.rows_of(s)}" for s in sources]
-    table = destination.prepared(catalog, first.fields)
     count = destination.append(catalog, table, names, " UNION ALL ".join(rows))
     size = sizes.of(catalog.cursor, catalog.table(table.ref))[1]
     return {"copiedRows": str(count), "copiedLogicalBytes": str(size)}

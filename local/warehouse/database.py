@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from local.warehouse.macros import MACROS
+from local.warehouse.text_forms import READING
 
 MEMORY_LIMIT = "1200MB"  # of DuckDB, which spills to its temporary folder beyond that
 THREADS = 2
@@ -52,7 +53,7 @@ class Database:
         self._connection = duckdb.connect(str(folder / "warehouse.duckdb"), config=config)
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
         self._connection.execute(TABLES)
-        for macro in MACROS:
+        for macro in (*MACROS, *READING):
             self._connection.execute(f"CREATE OR REPLACE MACRO {macro}")
         self._cursors = threading.Lock()
         self._writers = threading.RLock()

@@ -25,6 +25,7 @@ DATASET_OPTIONS = {
     "default_table_expiration_days": "defaultTableExpirationMs", "max_time_travel_hours": "maxTimeTravelHours",
     "default_partition_expiration_days": "defaultPartitionExpirationMs", "storage_billing_model": "storageBillingModel",
 }  # fmt: skip
+PSEUDO = ("_PARTITIONDATE", "_PARTITIONTIME")
 DAY_MS = 86_400_000
 
 
@@ -120,8 +121,13 @@ def layout(properties: list[exp.Expr]) -> Resource:
 
 def _partitioning(node: exp.Expr) -> Resource:
     node = node.expressions[0] if isinstance(node, exp.Tuple | exp.Schema) else node
-    if any(str(n.name).upper() in ("_PARTITIONDATE", "_PARTITIONTIME") for n in node.find_all(exp.Identifier)):
-        raise unsupported("ingestion-time partitioning (_PARTITIONDATE, _PARTITIONTIME); name a column")
+    found = _partitioning_of_column(node)
+    name = str(found.get("timePartitioning", {}).get("field", "")).upper()
+    # By the time when rows come, which is no column of theirs.
+    return {"timePartitioning": {"type": found["timePartitioning"]["type"]}} if name in PSEUDO else found
+
+
+def _partitioning_of_column(node: exp.Expr) -> Resource:
     if isinstance(node, exp.Column | exp.Identifier):
         return {"timePartitioning": {"type": "DAY", "field": node.name}}
     if isinstance(node, exp.DateTrunc | exp.TimestampTrunc | exp.DatetimeTrunc):

@@ -123,6 +123,7 @@ class Destination:
         """
         condition = partitions.rows_of(table)
         before = _count(catalog, table, condition) if table.ref.partition else 0
+        columns, sql = partitions.placed(table, columns, sql)
         names = ", ".join(quoted(c) for c in columns)
         row = catalog.cursor.execute(f"INSERT INTO {table.physical} ({names}) {sql}").fetchone()
         count = int(row[0]) if row else 0

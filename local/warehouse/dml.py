@@ -9,6 +9,7 @@ from sqlglot import exp
 from local.warehouse import errors
 from local.warehouse.catalog import Table
 from local.warehouse.database import quoted, text
+from local.warehouse.pseudo_columns import name_dates
 from local.warehouse.queries import Compiled, Outcome, check_cost, prepare
 from local.warehouse.references import Session
 from local.warehouse.schema import Field, find, mode_of, sql_type
@@ -38,18 +39,23 @@ def run(session: Session, tree: exp.Expr, sizes: Sizes, configuration: dict[str,
     session.catalog.access.may(_name(tree), session.ref(target))
     table = _changeable(session, target)
     place_target(target, table)
+    if table.ingested:
+        name_dates(tree)
     if isinstance(tree, exp.Update | exp.Delete) and not tree.args.get("where"):
         raise invalid(f"{_name(tree)} must have a WHERE clause{place_of(target)}")
     if isinstance(tree, exp.TruncateTable):
         return _truncate(session, table)
+    for assignment in (a for update in tree.find_all(exp.Update) for a in update.expressions):
+        value = assignment.expression
+        if isinstance(value, exp.Column) and value.sql().upper() == "DEFAULT":
+            value.replace(exp.var("DEFAULT"))
     if isinstance(tree, exp.Insert):
         _check_insert(tree, table)
         _name_structs(tree, table)
     original = tree.copy()
     new, found, size = prepare(session, tree, sizes)
     read = [t for t in found if t.physical != table.physical] + ([] if isinstance(tree, exp.Insert) else [table])
-    if isinstance(tree, exp.Insert):
-        _check_types(original, tree, table)
+    _check_types(original, tree, table)
     compiled = Compiled("", [], read, size)
     check_cost(compiled, configuration)
     try:
@@ -108,10 +114,13 @@ def _truncate(session: Session, table: Table) -> Outcome:
 
 def _columns(tree: exp.Insert, table: Table) -> list[str]:
     if not isinstance(tree.this, exp.Schema):
+        if table.ingested:
+            fault = "Omitting INSERT target column list is unsupported for ingestion-time partitioned table"
+            raise invalid(f"{fault} {table.ref}{place_of(tree)}")
         return [f["name"] for f in table.fields]
     names = [str(e.name) for e in tree.this.expressions]
     for name, node in zip(names, tree.this.expressions, strict=True):
-        if find(table.fields, name) is None:
+        if find(table.fields, name) is None and name not in table.stored_columns:
             raise invalid(f"Column {name} is not present in table {table.ref}{place_of(node)}")
     missing = [
         f["name"]
@@ -171,23 +180,31 @@ def _name_struct(value: exp.Expr, field: Field) -> None:
             struct.replace(exp.Struct(expressions=named))
 
 
-def _check_types(original: exp.Expr, tree: exp.Insert, table: Table) -> None:
+def _check_types(original: exp.Expr, tree: exp.Expr, table: Table) -> None:
     """Refuse what BigQuery would not coerce and DuckDB would."""
-    names = _columns(tree, table)
-    for row in _values(tree, len(names)):
-        for name, value in zip(names, row, strict=True):
-            field = find(table.fields, name)
-            has = kind(value)
-            wanted = sql_type(field).split("<")[0] if field else None
-            literal = isinstance(value, exp.Literal) and value.is_string and wanted in LITERAL_TO
-            if has is None or wanted is None or has == wanted or wanted in COERCES.get(has, ()) or literal:
-                continue
-            if isinstance(value, exp.Null) or (
-                isinstance(value, exp.Literal) and has == "FLOAT64" and wanted in ("NUMERIC", "BIGNUMERIC")
-            ):
-                continue
-            fault = f"Value has type {has} which cannot be inserted into column {name}, which has type {wanted}"
-            raise invalid(f"{fault}{place_of(original)}")
+    if isinstance(tree, exp.Insert):
+        names = _columns(tree, table)
+        for name, value in (pair for row in _values(tree, len(names)) for pair in zip(names, row, strict=True)):
+            _check_type(find(table.fields, name), value, "inserted into", original)
+    for update in tree.find_all(exp.Update):
+        for assignment in update.expressions:
+            path = [str(p.name) for p in assignment.this.parts]
+            field = find(table.fields, path[-1]) if len(path) == 1 or path[-2] == tree.this.alias else None
+            _check_type(field, assignment.expression, "assigned to", original)
+
+
+def _check_type(field: Field | None, value: exp.Expr, how: str, original: exp.Expr) -> None:
+    has = kind(value)
+    wanted = sql_type(field).split("<")[0] if field else None
+    literal = isinstance(value, exp.Literal) and value.is_string and wanted in LITERAL_TO
+    if field is None or has is None or wanted is None or has == wanted or wanted in COERCES.get(has, ()) or literal:
+        return
+    if isinstance(value, exp.Null) or (
+        isinstance(value, exp.Literal) and has == "FLOAT64" and wanted in ("NUMERIC", "BIGNUMERIC")
+    ):
+        return
+    fault = f"Value has type {has} which cannot be {how} column {field['name']}, which has type {wanted}"
+    raise invalid(f"{fault}{place_of(original)}")
 
 
 def _execute(session: Session, tree: exp.Expr, table: Table) -> dict[str, int]:
@@ -202,11 +219,14 @@ def _execute(session: Session, tree: exp.Expr, table: Table) -> dict[str, int]:
 
 
 def _check_arrays(cursor: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Fail, before it is committed, for an array with a NULL in it."""
+    """Fail, before it is committed, for an array with a NULL in it; one that is NULL is stored empty."""
     names = [f["name"] for f in table.fields if mode_of(f) == "REPEATED"]
     if names:
         counted = ", ".join(f"count(bq_whole({quoted(n)}, {text(n)}))" for n in names)
         cursor.execute(f"SELECT {counted} FROM {table.physical}")
+    for name in (quoted(n) for n in names):
+        # A stored array is never NULL.
+        cursor.execute(f"UPDATE {table.physical} SET {name} = [] WHERE {name} IS NULL")
 
 
 def _prepare_update(cursor: duckdb.DuckDBPyConnection, tree: exp.Update, table: Table) -> None:

@@ -10,6 +10,7 @@ from local.wire import CloudError
 
 # What DuckDB says, and what BigQuery says of the same fault.
 QUERY_FAULTS = (
+    ("(?s)Could not convert string '\x01(?P<name>.*)' to INT32", "{name}"),  # of bq_error
     (r'Referenced column "(?P<name>[^"]+)" (?:was )?not found', "Unrecognized name: {name}{place}"),
     (r'Referenced table "(?P<name>[^"]+)" not found', "Unrecognized name: {name}{place}"),
     (r'Column "(?P<name>[^"]+)" referenced that exists in the SELECT clause', "Unrecognized name: {name}{place}"),
@@ -23,6 +24,7 @@ QUERY_FAULTS = (
     (r"Could not convert string ['\"](?P<name>.*)['\"] to INT\d+", "Bad int64 value: {name}"),
     (r"Could not convert string ['\"](?P<name>.*)['\"] to DOUBLE", "Bad double value: {name}"),
     (r"Could not convert string ['\"](?P<name>.*)['\"] to DECIMAL", "Invalid NUMERIC value: {name}"),
+    (r"Type INT128 with value (?P<name>\S+) can't be cast", "int64 overflow: {name}"),
     (r"Overflow in \w+ of INT64 \((?P<name>.+)\)!", "int64 overflow: {name}"),
     (r"(?:argument types '|the function call \")(?P<name>\w+)\(", "No matching signature for function {name}"),
     (r'(?:invalid date|date field value out of range).*?"(?P<name>[^"]*)"', "Invalid date: '{name}'"),

@@ -174,15 +174,17 @@ def _written(field: Field, format: str) -> str:
         fault = f"Operation cannot be performed on a nested schema. Field: {field['name']}"
         raise CloudError(400, "invalid", fault)
     if mode_of(field) == "REPEATED":
-        item = _text(field | {"mode": "NULLABLE"}, "e")
-        return f"list_transform({name}, lambda e: {item})"
+        return _text(field, name)
     return _text(field, name) if format == "JSON" or kind in WRITTEN else name
 
 
-def _text(field: Field, x: str) -> str:
+def _text(field: Field, x: str, depth: int = 0) -> str:
+    if mode_of(field) == "REPEATED":
+        item = f"e{depth}"
+        return f"list_transform({x}, lambda {item}: {_text(field | {'mode': 'NULLABLE'}, item, depth + 1)})"
     if field["type"] == "RECORD":
         inner = [(quoted(f["name"]), f) for f in field["fields"]]
-        packed = ", ".join(f"{name} := " + _text(f, f"{x}.{name}") for name, f in inner)
+        packed = ", ".join(f"{name} := " + _text(f, f"{x}.{name}", depth) for name, f in inner)
         return f"CASE WHEN {x} IS NOT NULL THEN struct_pack({packed}) END"
     if field["type"] == "INTEGER":
         return f"CAST({x} AS VARCHAR)"  # BigQuery writes INT64 as text in JSON files

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
+from local.warehouse.comparisons import CERTAIN
 from local.warehouse.database import quoted
-from local.warehouse.operators import CERTAIN
+from local.warehouse.rewriting import call
 from local.warehouse.statements import invalid, unsupported
 from local.warehouse.types import NAMES, element, kind
 
@@ -120,10 +121,12 @@ def parse_call(value: exp.Expr, format: exp.Expr, target: str, zone: exp.Expr | 
     """
     wanted = ""
     for piece, is_element in _pieces(_literal(format, "PARSE_DATE")):
-        if is_element and piece not in PARSED:
+        if is_element and piece not in PARSED and not (format.name == "%s" and target == "TIMESTAMPTZ"):
             raise unsupported(f"the format element %{piece} in PARSE")
-        wanted += PARSED[piece] if is_element else piece
+        wanted += PARSED.get(piece, "") if is_element else piece
     text = value.sql("duckdb")
+    if format.name == "%s" and target == "TIMESTAMPTZ":
+        return call("to_timestamp", call("bq_int", value))
     if "%Y" not in wanted and "%y" not in wanted:
         wanted, text = f"%Y {wanted}", f"'1970 ' || {text}"  # DuckDB's default year is 1900
     parsed = f"strptime({text}, {_sql(wanted)})"
@@ -159,7 +162,7 @@ FLOAT = r"regexp_replace(bq_float_string({x}), '^(-?\d+)$', '\1.0')"
 PLAIN = ("INT64", "BOOL", "STRING")
 SHOWN = {"STRING": "{x}", "FLOAT64": FLOAT}
 LITERALS = {
-    "STRING": """CASE WHEN regexp_matches({x}, '["\\\\[:cntrl:]]') THEN error('The local warehouse does not support FORMAT'
+    "STRING": """CASE WHEN regexp_matches({x}, '["\\\\[:cntrl:]]') THEN bq_error('The local warehouse does not support FORMAT'
         || ' %T of a text with quotes, backslashes or control characters') ELSE '"' || {x} || '"' END""",
     "FLOAT64": FLOAT,
     **{t: f"'{t} \"' || bq_string({{x}}) || '\"'" for t in ("DATE", "DATETIME", "TIMESTAMP", "TIME")},

@@ -6,14 +6,14 @@ from typing import cast as cast_to
 
 from sqlglot import exp
 
-from local.warehouse import arrays, operators, times
+from local.warehouse import arrays, comparisons, operators, ordering, times
+from local.warehouse.casts import TO_STRING
 from local.warehouse.formats import JSON_FORMS, JSON_STRING_FORMS, format_call, json_value
-from local.warehouse.operators import SAFE_FORMS, TO_STRING
-from local.warehouse.rewriting import call, cast, rewrite, rule
+from local.warehouse.rewriting import attempted, call, cast, rewrite, rule
 from local.warehouse.statements import invalid, place_of, unsupported
 from local.warehouse.types import kind
 
-__all__ = ["arrays", "operators", "rewrite", "times"]  # imported for their rules
+__all__ = ["arrays", "comparisons", "operators", "ordering", "rewrite", "times"]  # imported for their rules
 
 
 @rule(exp.Substring)
@@ -23,6 +23,13 @@ def _substring(node: exp.Substring) -> exp.Expr | None:
     if plain and (length is None or (isinstance(length, exp.Literal) and length.is_int)):
         return None
     return call("bq_substr", *(part for part in (node.this, start, length) if part is not None))
+
+
+@rule(exp.StrPosition)
+def _position(node: exp.StrPosition) -> exp.Expr | None:
+    place, number = node.args.get("position"), node.args.get("occurrence")
+    one = exp.Literal.number(1)
+    return call("bq_instr", node.this, node.args["substr"], place or one, number or one) if place or number else None
 
 
 @rule(exp.Like)
@@ -75,11 +82,7 @@ def _json_type(node: exp.JSONType) -> exp.Expr:
 
 @rule(exp.SafeFunc)
 def _safe(node: exp.SafeFunc) -> exp.Expr:
-    if isinstance(node.this, exp.Anonymous) and node.this.this in SAFE_FORMS:
-        return call(SAFE_FORMS[node.this.this], *node.this.expressions)
-    if any(str(n.this).startswith("bq_") for n in node.find_all(exp.Anonymous)):
-        raise unsupported(f"SAFE. before {node.this.sql('bigquery').split('(')[0]}")
-    return call("try", node.this)
+    return attempted(node.this)
 
 
 @rule(exp.Format)
@@ -112,7 +115,18 @@ def _shift(node: exp.BitwiseRightShift) -> exp.Expr:
 
 @rule(exp.JSONExtract)
 def _json_extract(node: exp.JSONExtract) -> exp.Expr | None:
-    return cast(node.copy(), "VARCHAR") if kind(node.this) == "STRING" else None
+    if kind(node.this) != "STRING":
+        return None
+    # Of text, null is NULL; of JSON it is a value.
+    return exp.Nullif(this=cast(node.copy(), "VARCHAR"), expression=exp.Literal.string("null"))
+
+
+@rule(exp.Normalize)
+def _normalize(node: exp.Normalize) -> exp.Expr:
+    form = node.args.get("form")
+    if node.args.get("is_casefold") or (isinstance(form, exp.Expr) and form.name.upper() != "NFC"):
+        raise unsupported(f"{node.sql('bigquery')}{place_of(node)}")
+    return call("nfc_normalize", node.this)
 
 
 @rule(exp.JSONExtractArray)
@@ -154,7 +168,6 @@ SIMPLE: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.JSONBool: lambda x: cast(call("bq_json_as", x, "BOOLEAN", "a boolean"), "BOOLEAN"),
     exp.Float64: lambda x: cast(call("bq_json_as", x, JSON_NUMBERS, "a number"), "DOUBLE"),
     exp.Int64: lambda x: call("bq_json_int", cast(call("bq_json_as", x, JSON_NUMBERS, "an integer"), "DECIMAL(38, 9)")),
-    exp.Normalize: lambda x: call("nfc_normalize", x),
     exp.SafeConvertBytesToString: lambda x: call("try", call("decode", x)),
     exp.ParseNumeric: lambda x: cast(x, "DECIMAL(38, 9)"),
     exp.ParseBignumeric: lambda x: call("bq_bignumeric", x),
@@ -172,7 +185,15 @@ def _simple(node: exp.Expr) -> exp.Expr:
     return SIMPLE[type(node)](_first(node))
 
 
-REFUSED = (exp.JSONKeysAtDepth, exp.FarmFingerprint, exp.ApproxTopSum, exp.JSONSet, exp.NetFunc, exp.Collate)
+REFUSED = (
+    exp.JSONKeysAtDepth,
+    exp.FarmFingerprint,
+    exp.ApproxTopSum,
+    exp.JSONSet,
+    exp.Soundex,
+    exp.NetFunc,
+    exp.Collate,
+)
 
 
 @rule(exp.Pivot)
@@ -207,7 +228,7 @@ def _refused(node: exp.Expr) -> exp.Expr:
 # Functions that sqlglot passes through: how each is written in DuckDB.
 PASSED: dict[str, Callable[[exp.Anonymous], exp.Expr]] = {
     "IEEE_DIVIDE": lambda n: exp.paren(exp.Div(this=cast(n.expressions[0], "DOUBLE"), expression=n.expressions[1])),
-    "ERROR": lambda n: call("error", n.expressions[0]),
+    "ERROR": lambda n: call("bq_error", n.expressions[0]),
 }
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from local.warehouse.catalog import Catalog
+from local.warehouse.catalog import PARTITION_TIME, Catalog
 from local.warehouse.database import bound, new_name, quoted
 from local.warehouse.partitions import Partitioning
 from local.warehouse.schema import Field, mode_of, shown_type
 from local.warehouse.sizes import Sizes
 from local.warehouse.statements import unsupported
+from local.warehouse.table_ddl import create_statement
 
 Row = tuple[Any, ...]
 S, I, T = "VARCHAR", "BIGINT", "TIMESTAMPTZ"  # noqa: E741 (short, for the tables below)
@@ -19,7 +20,8 @@ def _tables(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
     for t in catalog.tables(project, dataset):
         kind = KINDS[t.resource["type"]]
         insertable = "YES" if t.view is None else "NO"
-        yield project, dataset, t.ref.table, kind, insertable, "NO", "NO", int(t.resource["creationTime"])
+        made = int(t.resource["creationTime"])
+        yield project, dataset, t.ref.table, kind, insertable, "NO", "NO", made, create_statement(t)
 
 
 def _columns(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
@@ -33,6 +35,9 @@ def _columns(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
             nullable = "NO" if mode_of(f) == "REQUIRED" else "YES"
             head = (project, dataset, t.ref.table, name, position, nullable, shown_type(f))
             yield *head, "NEVER", "NO", "NO", partitions, cluster, "NULL", "NULL"
+        if t.ingested:
+            hidden = (project, dataset, t.ref.table, PARTITION_TIME, None, "YES", "TIMESTAMP")
+            yield *hidden, "NEVER", "YES", "YES", "YES", None, "NULL", "NULL"
 
 
 def _field_paths(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
@@ -106,7 +111,7 @@ _TABLE = [("table_catalog", S), ("table_schema", S), ("table_name", S)]
 # View: its columns as documented (those that this warehouse knows), and its rows. Times are in milliseconds here.
 VIEWS: dict[str, tuple[list[tuple[str, str]], Callable[[Catalog, str, str], Iterator[Row]]]] = {
     "TABLES": ([*_TABLE, ("table_type", S), ("is_insertable_into", S), ("is_typed", S), ("is_change_history_enabled", S),
-                ("creation_time", T)], _tables),
+                ("creation_time", T), ("ddl", S)], _tables),
     "COLUMNS": ([*_TABLE, ("column_name", S), ("ordinal_position", I), ("is_nullable", S), ("data_type", S),
                  ("is_generated", S), ("is_hidden", S), ("is_system_defined", S), ("is_partitioning_column", S),
                  ("clustering_ordinal_position", I), ("collation_name", S), ("column_default", S)], _columns),
@@ -180,11 +185,12 @@ def _jobs(catalog: Catalog, project: str, region: str) -> str:
     return name
 
 
-def materialised(catalog: Catalog, parts: list[str]) -> str:
+def materialised(catalog: Catalog, parts: list[str], location: str | None) -> str:
     """The name of a temporary table with the rows of a view.
 
     Args:
         parts: project, dataset (for views of a dataset), name of the view.
+        location: where the dataset must lie, if that is known.
     """
     project, dataset, view = parts[0], parts[1] if len(parts) > 2 else "", parts[-1]
     if view in ("JOBS", "JOBS_BY_PROJECT") and (not dataset or dataset.lower().startswith("region-")):
@@ -194,7 +200,7 @@ def materialised(catalog: Catalog, parts: list[str]) -> str:
     columns, rows = VIEWS[view]
     catalog.access.may_in_dataset("list tables" if dataset else "list datasets", project, dataset)
     if dataset:
-        catalog.dataset(project, dataset)
+        catalog.dataset(project, dataset, location=location)
     name = new_name()
     definitions = ", ".join(f"{quoted(c)} {kind}" for c, kind in columns)
     catalog.cursor.execute(f"CREATE TEMP TABLE {name} ({definitions})")

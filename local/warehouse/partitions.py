@@ -5,10 +5,11 @@ Rows of all partitions lie in one DuckDB table; a partition is a condition on th
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from local.warehouse.catalog import Table
+from local.warehouse.catalog import PARTITION_TIME, Table
 from local.warehouse.database import quoted, text
 from local.warehouse.schema import Field, find
 from local.wire import CloudError
@@ -38,8 +39,8 @@ class Partitioning:
         ranges: dict[str, Any] = table.resource.get("rangePartitioning") or {}
         if not time and not ranges:
             return None
-        column = (time or ranges)["field"]
-        field = find(table.fields, column) or {"type": "DATE"}
+        column = (time or ranges).get("field") or PARTITION_TIME
+        field = find(table.fields, column) or {"type": "TIMESTAMP" if table.ingested else "DATE"}
         required = bool(table.resource.get("requirePartitionFilter"))
         if time:
             return cls(column, field["type"], time.get("type", "DAY"), required=required)
@@ -67,6 +68,15 @@ class Partitioning:
             return f"{column} IS NULL"
         if self.unit == "RANGE":
             return self._range_condition(partition)
+        first, last = self.bounds(partition)
+        return f"({column} >= {first} AND {column} < {last})"
+
+    def bounds(self, partition: str) -> tuple[str, str]:
+        """When a partition of time begins and ends, as DuckDB literals.
+
+        Raises:
+            CloudError: 400 when the id is not one of this table's.
+        """
         length, pattern = UNITS[self.unit]
         try:
             if len(partition) != length:
@@ -76,7 +86,7 @@ class Partitioning:
             raise self._invalid(partition) from error
         kind = {"DATE": "DATE", "DATETIME": "TIMESTAMP", "TIMESTAMP": "TIMESTAMPTZ"}[self.column_type]
         first, last = (f"{kind} '{t:%Y-%m-%d %H:%M:%S}'" for t in (start, _after(start, self.unit)))
-        return f"({column} >= {first} AND {column} < {last})"
+        return first, last
 
     def _range_condition(self, partition: str) -> str:
         if not re.fullmatch(r"-?\d+", partition) or (int(partition) - self.start) % self.interval:
@@ -137,11 +147,19 @@ def rows_of(table: Table) -> str:
     return partitioning.condition(table.ref.partition)
 
 
+def placed(table: Table, columns: Sequence[str], sql: str) -> tuple[Sequence[str], str]:
+    """Columns and rows to insert, with the time of the partition that a decorator names where rows do not tell it."""
+    partitioning = Partitioning.of(table)
+    if partitioning is None or not table.ingested or table.ref.partition is None:
+        return columns, sql
+    return [*columns, PARTITION_TIME], f"SELECT *, {partitioning.bounds(table.ref.partition)[0]} FROM ({sql})"
+
+
 def check_spec(resource: dict[str, object], fields: list[Field]) -> None:
     """Refuse a partitioning or clustering that the schema does not allow.
 
     Raises:
-        CloudError: 400; 501 for partitioning by ingestion time.
+        CloudError: 400.
     """
     spec = resource.get("timePartitioning") or resource.get("rangePartitioning")
     if isinstance(spec, dict):
@@ -158,9 +176,12 @@ def check_spec(resource: dict[str, object], fields: list[Field]) -> None:
 
 def _check_partitioning(resource: dict[str, object], spec: dict[str, str], fields: list[Field]) -> None:
     column, unit = spec.get("field"), spec.get("type", "DAY")
+    if not column and "timePartitioning" in resource:
+        if unit not in UNITS:
+            raise CloudError(400, "invalid", f"Invalid partitioning type {unit!r}")
+        return  # by the time when rows come
     if not column:
-        why = "partitioning by ingestion time (_PARTITIONTIME); give timePartitioning a field"
-        raise CloudError(501, "notImplemented", f"The local warehouse does not support {why}")
+        raise CloudError(400, "required", "Required parameter is missing: rangePartitioning.field")
     found = find(fields, column)
     if found is None:
         fault = "The field specified for partitioning cannot be found in the schema"

@@ -15,6 +15,7 @@ from local.warehouse.catalog import Ref, Table, now_ms
 from local.warehouse.database import quoted, text
 from local.warehouse.destinations import Destination
 from local.warehouse.functions import rewrite
+from local.warehouse.ordering import place_nan
 from local.warehouse.references import Session, resolve
 from local.warehouse.schema import Field, field_of, mode_of
 from local.warehouse.sizes import Sizes
@@ -80,6 +81,7 @@ def prepare(
     name_fields(tree)
     qualified = annotate(tree, found)
     signatures.check(tree)
+    place_nan(tree)
     conditions = filters.partition_conditions(tree) if check_filters else {}
     columns = filters.columns_read(qualified, found) if found else {}
     size = filters.bytes_read(session.catalog.cursor, sizes, tree, conditions, columns) if found else 0
@@ -109,6 +111,11 @@ def compile_select(session: Session, tree: exp.Query, sizes: Sizes, *, check_fil
 
 def _check_names(fields: list[Field]) -> None:
     names = [f["name"].lower() for f in fields]
+    reserved = [f["name"] for f in fields if f["name"].upper().startswith("_PARTITION")]
+    if reserved:
+        raise invalid(
+            f'Invalid field name "{reserved[0]}": names may not start with _PARTITION; give it another with AS'
+        )
     doubled = sorted({n for n in names if names.count(n) > 1})
     if doubled:
         what = "Duplicate column names in the result are not supported."
@@ -124,6 +131,7 @@ def select(session: Session, tree: exp.Query, sizes: Sizes, configuration: dict[
     try:
         if given:
             target = Destination.of(configuration, session.project, write="WRITE_EMPTY")
+            catalog.dataset(target.ref.project, target.ref.dataset, location=session.location)
             table = target.prepared(catalog, compiled.fields)
             target.append(catalog, table, [f["name"] for f in compiled.fields], compiled.written)
             table = catalog.table(table.ref)

@@ -12,10 +12,9 @@ from sqlglot import exp
 from local.warehouse import information
 from local.warehouse.catalog import Catalog, Ref, Table
 from local.warehouse.parameters import Parameters
-from local.warehouse.schema import Field, find
+from local.warehouse.pseudo_columns import open_ingested, open_wildcard, point
 from local.warehouse.statements import invalid, name_columns, parse, place_of, unsupported
 
-SUFFIX = "_TABLE_SUFFIX"
 MAX_DEPTH = 16  # https://cloud.google.com/bigquery/quotas#view_limits
 REFUSED_PARTS = {
     "version": "FOR SYSTEM_TIME AS OF", "when": "FOR SYSTEM_TIME AS OF", "changes": "CHANGES", "hints": "table hints", "rows_from": "ROWS FROM",
@@ -137,13 +136,12 @@ def _resolve(session: Session, tree: exp.Expr, found: list[Table], depth: int) -
         if refused:
             raise unsupported(refused[0])
         if re.search(r"(^|\.)INFORMATION_SCHEMA\.|\.__TABLES__$", ".".join(p.name for p in node.parts), re.IGNORECASE):
-            _point(
-                node, information.materialised(session.catalog, _information_parts(session, node)), node.parts[-1].name
-            )
+            parts = _information_parts(session, node)
+            point(node, information.materialised(session.catalog, parts, session.location), node.parts[-1].name)
             continue
         ref = session.ref(node)
         if ref.table.endswith("*"):
-            _open_wildcard(session, node, ref, found)
+            open_wildcard(session, node, ref, found)
         else:
             session.catalog.access.read(ref)
             _open(session, node, session.catalog.table(ref, location=session.location), found, depth)
@@ -156,7 +154,10 @@ def _open(session: Session, node: exp.Table, table: Table, found: list[Table], d
         raise invalid(f"Table {table.ref} does not have a schema.")
     else:
         found.append(table)
-        _point(node, table.physical, table.ref.table)
+        if table.ingested:
+            open_ingested(node, table)
+            return
+        point(node, table.physical, table.ref.table)
         node.meta["table"] = table
 
 
@@ -168,16 +169,6 @@ def _information_parts(session: Session, node: exp.Table) -> list[str]:
     return [*([session.project] if len(before) < 2 else []), *before, parts[-1].upper()]
 
 
-def _point(node: exp.Table, physical: str, name: str) -> None:
-    """Make a table node name a DuckDB table, under the alias that the query knows it by."""
-    if not node.alias:
-        node.set("alias", exp.TableAlias(this=exp.to_identifier(name.split(".")[-1], quoted=True)))
-    node.set("this", exp.to_identifier(physical, quoted=True))
-    node.set("db", None)
-    node.set("catalog", None)
-    node.meta["resolved"] = True
-
-
 def _open_view(session: Session, node: exp.Table, view: Table, found: list[Table], depth: int) -> None:
     tree = parse(view.view or "")
     name_columns(tree)
@@ -186,49 +177,6 @@ def _open_view(session: Session, node: exp.Table, view: Table, found: list[Table
     alias = node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(view.ref.table, quoted=True))
     subquery = exp.Subquery(this=tree, alias=alias.copy(), joins=node.args.get("joins"))
     node.replace(subquery)
-
-
-def _open_wildcard(session: Session, node: exp.Table, ref: Ref, found: list[Table]) -> None:
-    """Put the tables with a prefix in place of `prefix*`: the columns of the newest, and _TABLE_SUFFIX.
-
-    Raises:
-        CloudError: 400 when there is none, or a view among them.
-    """
-    prefix = ref.table[:-1]
-    session.catalog.dataset(ref.project, ref.dataset, location=session.location)
-    tables = [t for t in session.catalog.tables(ref.project, ref.dataset) if t.ref.table.startswith(prefix)]
-    if any(t.view is not None for t in tables):
-        raise invalid(f"Views cannot be queried through prefix. Prefix: {ref}")
-    tables = [t for t in tables if t.physical]
-    if not tables:
-        raise invalid(f"{ref} does not match any table.")
-    newest = max(tables, key=lambda t: int(t.resource["creationTime"]))
-    selects = [_one_of_many(t, newest.fields, t.ref.table.removeprefix(prefix)) for t in tables]
-    for table in tables:
-        session.catalog.access.read(table.ref)
-    found += tables
-    select = node.find_ancestor(exp.Select)
-    name = node.alias or f"{prefix}*"
-    rows = exp.union(*selects, distinct=False, copy=False) if len(selects) > 1 else selects[0]
-    alias = exp.TableAlias(this=exp.to_identifier(name, quoted=True))
-    node.replace(exp.Subquery(this=rows, alias=alias, joins=node.args.get("joins")))
-    for star in [
-        s for item in (select.expressions if select else []) for s in (item, item.this) if isinstance(s, exp.Star)
-    ]:
-        # A pseudo column is in no `*`.
-        star.set("except_", [*(star.args.get("except_") or []), exp.to_identifier(SUFFIX, quoted=True)])
-
-
-def _one_of_many(table: Table, fields: list[Field], suffix: str) -> exp.Select:
-    node = exp.Table(this=exp.to_identifier(table.ref.table, quoted=True))
-    _point(node, str(table.physical), table.ref.table)
-    node.meta["table"] = table
-    missing = [f["name"] for f in fields if find(table.fields, f["name"]) is None]
-    columns = [
-        exp.alias_(exp.Null() if f["name"] in missing else exp.column(f["name"], quoted=True), f["name"], quoted=True)
-        for f in fields
-    ]
-    return exp.select(*columns, exp.alias_(exp.Literal.string(suffix), SUFFIX, quoted=True)).from_(node)
 
 
 def is_cte(node: exp.Table) -> bool:

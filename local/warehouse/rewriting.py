@@ -3,7 +3,7 @@
 The rules are in operators.py, arrays.py, times.py and functions.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlglot import exp
@@ -32,6 +32,34 @@ def call(name: str, *arguments: exp.Expr | str | int) -> exp.Expr:
 def cast(node: exp.Expr, duck_type: str) -> exp.Expr:
     """A cast to a DuckDB type, not to be rewritten again."""
     return exp.Cast(this=node, to=exp.DataType.build(duck_type, dialect="duckdb"))
+
+
+def written_once(parts: Sequence[exp.Expr], body: Callable[[list[exp.Expr]], exp.Expr]) -> exp.Expr:
+    """An expression in which each of its parts stands once, outside: DuckDB has no LET.
+
+    Args:
+        parts: nodes of the expression, which are replaced in it.
+        body: makes the expression, given what stands for each part.
+    """
+    names = [exp.to_identifier(f"v{number}") for number in range(len(parts))]
+    fields = [exp.PropertyEQ(this=n, expression=part.copy()) for n, part in zip(names, parts, strict=True)]
+    stand_ins = [exp.column(name.copy(), table="o") for name in names]
+    for part, stand_in in zip(parts, stand_ins, strict=True):
+        part.replace(stand_in)
+    function = exp.Lambda(this=body([s.copy() for s in stand_ins]), expressions=[exp.to_identifier("o")])
+    listed = exp.Array(expressions=[exp.Struct(expressions=fields)])
+    return call("list_extract", call("list_transform", listed, function), 1)
+
+
+def attempted(node: exp.Expr) -> exp.Expr:
+    """The value of an expression, NULL where it raises."""
+    whole = exp.paren(node.copy(), copy=False)
+    aggregates, outside = (exp.AggFunc, exp.Window), (exp.AggFunc, exp.Window, exp.Column)
+    if not any(isinstance(n, aggregates) for n in whole.walk(prune=lambda n: isinstance(n, exp.Query))):
+        return call("try", whole)
+    # DuckDB's TRY takes no aggregates, and its lambdas no keys of GROUP BY.
+    found = [n for n in whole.walk(prune=lambda n: isinstance(n, (*outside, exp.Query))) if isinstance(n, outside)]
+    return written_once(found, lambda _: call("try", whole))
 
 
 def rewrite(tree: exp.Expr) -> exp.Expr:

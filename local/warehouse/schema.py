@@ -132,19 +132,24 @@ def _constraint(field: Field) -> str:
     return constraint
 
 
-def sql_type(field: Field, *, element: bool = False) -> str:
-    """The type as GoogleSQL writes it: `ARRAY<STRUCT<a INT64>>`."""
+def sql_type(field: Field, *, element: bool = False, sized: bool = False) -> str:
+    """The type as GoogleSQL writes it: `ARRAY<STRUCT<a INT64>>`.
+
+    Args:
+        sized: whether with lengths and digits, `STRING(5)`.
+    """
     if mode_of(field) == "REPEATED" and not element:
-        return f"ARRAY<{sql_type(field, element=True)}>"
+        return f"ARRAY<{sql_type(field, element=True, sized=sized)}>"
     if field["type"] == "RECORD":
-        inner = ", ".join(f"`{f['name']}` {sql_type(f)}" for f in field["fields"])
+        inner = ", ".join(f"`{f['name']}` {sql_type(f, sized=sized)}" for f in field["fields"])
         return f"STRUCT<{inner}>"
-    return str(SQL_NAMES.get(field["type"], field["type"]))
+    sizes = [str(field[key]) for key in ("maxLength", "precision", "scale") if sized and field.get(key)]
+    return str(SQL_NAMES.get(field["type"], field["type"])) + (f"({', '.join(sizes)})" if sizes else "")
 
 
 def shown_type(field: Field) -> str:
     """The type as INFORMATION_SCHEMA shows it: names of fields in backticks only where they need them."""
-    return re.sub(r"`([A-Za-z_]\w*)`", r"\1", sql_type(field))
+    return re.sub(r"`([A-Za-z_]\w*)`", r"\1", sql_type(field, sized=True))
 
 
 def field_of(name: str, kind: DuckDBPyType) -> Field:

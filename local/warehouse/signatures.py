@@ -5,7 +5,8 @@ Only what is certain is refused: literals, casts and columns. Does not own compa
 
 from sqlglot import exp
 
-from local.warehouse.operators import CERTAIN, NUMBERS
+from local.warehouse.comparisons import CERTAIN, NUMBERS
+from local.warehouse.ordering import CHECKS
 from local.warehouse.statements import invalid, place_of
 from local.warehouse.types import kind
 
@@ -27,19 +28,32 @@ FIRST: dict[type[exp.Expr], set[str]] = {
     **dict.fromkeys(
         (
             exp.Abs, exp.Round, exp.Ceil, exp.Floor, exp.Trunc, exp.Sqrt, exp.Exp, exp.Ln, exp.Log, exp.Sign, exp.Pow,
-            exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Variance, exp.VariancePop, exp.IsNan, exp.IsInf, exp.Mod,
-            exp.IntDiv, exp.SafeDivide,
+            exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Variance, exp.VariancePop, exp.IsNan, exp.IsInf,
+            exp.SafeDivide,
         ),
         NUMBERS,
     ),
+    **dict.fromkeys((exp.Mod, exp.IntDiv), NUMBERS - {"FLOAT64"}),
     **dict.fromkeys((exp.Sum, exp.Avg, exp.Neg), LENGTHS),
     **dict.fromkeys((exp.CountIf, exp.LogicalOr, exp.LogicalAnd, exp.Not, exp.And, exp.Or, exp.If), BOOL),
     exp.ArraySize: {"ARRAY"},
+    exp.DPipe: TEXT | {"ARRAY"},
 }  # fmt: skip
 # Those whose second argument is of the same types.
-PAIRS = (exp.And, exp.Or, exp.Like, exp.StartsWith, exp.EndsWith, exp.Pow, exp.Mod, exp.IntDiv, exp.SafeDivide)
+PAIRS = (
+    exp.DPipe,
+    exp.And,
+    exp.Or,
+    exp.Like,
+    exp.StartsWith,
+    exp.EndsWith,
+    exp.Pow,
+    exp.Mod,
+    exp.IntDiv,
+    exp.SafeDivide,
+)
 OPERATORS: dict[type[exp.Expr], str] = {
-    exp.Not: "NOT", exp.And: "AND", exp.Or: "OR", exp.Neg: "-", exp.Like: "LIKE", exp.Add: "+", exp.Sub: "-",
+    exp.DPipe: "||", exp.Not: "NOT", exp.And: "AND", exp.Or: "OR", exp.Neg: "-", exp.Like: "LIKE", exp.Add: "+", exp.Sub: "-",
     exp.Mul: "*", exp.Div: "/",
 }  # fmt: skip
 ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div)
@@ -75,6 +89,8 @@ def check(tree: exp.Expr) -> None:
         CloudError: 400 naming the function and the types.
     """
     for node in tree.walk():
+        if type(node) in CHECKS:
+            CHECKS[type(node)](node)
         if type(node) in FIRST:
             _check_arguments(node)
         elif type(node) in NO_PARTS:

@@ -64,7 +64,7 @@ def tokens_of(sql: str) -> list[Token]:
         CloudError: 400 with the place of what is no token.
     """
     try:
-        tokens = GoogleSQL().tokenize(sql)
+        tokens = _tokenized(sql)
     except TokenError as error:
         raise invalid(f"Syntax error: {str(error).splitlines()[0]}") from error
     numbered, count = [], 0
@@ -79,6 +79,31 @@ def tokens_of(sql: str) -> list[Token]:
         place: dict[str, Any] = {"line": token.line, "col": token.col, "start": token.start, "end": token.end}
         numbered += [Token(TokenType.PARAMETER, "@", **place), Token(TokenType.VAR, f"?{count}", **place)]
     return numbered
+
+
+# `1e5+1`, which sqlglot takes for one number.
+SUM_OF_NUMBERS = re.compile(r"(.*\de[+-]?\d+)[+-]\d+", re.IGNORECASE)
+
+
+def _tokenized(sql: str) -> list[Token]:
+    tokens = GoogleSQL().tokenize(sql)
+    for place, token in enumerate(tokens):
+        match = SUM_OF_NUMBERS.fullmatch(token.text) if token.token_type == TokenType.NUMBER else None
+        if match is None:
+            continue
+        # The rest is read again from the sign on.
+        width = token.end - token.start + 1 - match.end(1)
+        end, column = token.end - width, token.col - width
+        rest = [
+            Token(
+                t.token_type, t.text, line=t.line + token.line - 1, col=t.col + (column if t.line == 1 else 0),
+                start=t.start + end + 1, end=t.end + end + 1,
+            )
+            for t in _tokenized(sql[end + 1 :])
+        ]  # fmt: skip
+        head = Token(token.token_type, match[1], line=token.line, col=column, start=token.start, end=end)
+        return [*tokens[:place], head, *rest]
+    return tokens
 
 
 # A backslash and what may follow it: https://cloud.google.com/bigquery/docs/reference/standard-sql/lexical#escape_sequences

@@ -119,7 +119,7 @@ class TableData:
     @staticmethod
     def _outside(catalog: Catalog, table: Table, stage: str) -> dict[int, str]:
         """Rows that do not belong to the partition that the table's name has."""
-        if table.ref.partition is None:
+        if table.ref.partition is None or table.ingested:
             return {}
         condition = partitions.rows_of(table)
         found = catalog.cursor.execute(f'SELECT "row$" FROM {stage} WHERE NOT coalesce({condition}, FALSE)').fetchall()
@@ -129,11 +129,11 @@ class TableData:
     def _append(catalog: Catalog, table: Table, stage: str, fresh: Sequence[int]) -> None:
         if not fresh:
             return
-        columns = ", ".join(quoted(f["name"]) for f in table.fields)
-        wanted = ", ".join(str(i) for i in fresh)
-        catalog.cursor.execute(
-            f'INSERT INTO {table.physical} ({columns}) SELECT {columns} FROM {stage} WHERE "row$" IN ({wanted}) ORDER BY "row$"'
-        )
+        given = [f["name"] for f in table.fields]
+        columns, wanted = ", ".join(quoted(name) for name in given), ", ".join(str(i) for i in fresh)
+        sql = f'SELECT {columns} FROM {stage} WHERE "row$" IN ({wanted}) ORDER BY "row$"'
+        names, sql = partitions.placed(table, given, sql)
+        catalog.cursor.execute(f"INSERT INTO {table.physical} ({', '.join(quoted(n) for n in names)}) {sql}")
         catalog.touch(table)
 
     def _is_new(self, table: Table, insert_id: str | None) -> bool:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from local.warehouse import partitions
-from local.warehouse.catalog import Catalog, Ref, Resource, Table, check_etag, etag, now_ms
-from local.warehouse.database import Database, new_name, quoted
+from local.warehouse.catalog import PARTITION_TIME, Catalog, Ref, Resource, Table, check_etag, etag, now_ms
+from local.warehouse.database import Database, new_name, quoted, text
 from local.warehouse.datasets import merged
 from local.warehouse.defaults import set_defaults
 from local.warehouse.paging import page
@@ -46,7 +46,7 @@ class Tables:
         """The rows of the method table."""
         base = "/bigquery/v2/projects/{project}/datasets/{dataset}/tables"
         one = base + "/{table}"
-        no = "external tables, materialized views, snapshots, clones, encryption, partitioning by ingestion time"
+        no = "external tables, materialized views, snapshots, clones, encryption"
         return [
             Method("bigquery.tables.insert", "POST", base, self.insert, refuses=no),
             Method("bigquery.tables.list", "GET", base, self.listed),
@@ -188,7 +188,11 @@ def new_table(catalog: Catalog, ref: Ref, dataset: Resource, resource: Resource,
 def with_rows(catalog: Catalog, table: Table) -> Table:
     """The same table with a new, empty DuckDB table for its rows; the row of the catalogue is the caller's to write."""
     physical = new_name()
-    catalog.cursor.execute(f"CREATE TABLE {physical} ({columns_sql(table.fields)})")
+    columns = columns_sql(table.fields)
+    if table.ingested:
+        unit = str(table.resource["timePartitioning"].get("type", "DAY")).lower()
+        columns += f", {PARTITION_TIME} TIMESTAMPTZ DEFAULT date_trunc({text(unit)}, now())"
+    catalog.cursor.execute(f"CREATE TABLE {physical} ({columns})")
     set_defaults(catalog.cursor, physical, table.fields)
     return Table(table.ref, physical, table.resource)
 

@@ -3,14 +3,17 @@
 from sqlglot import exp
 
 from local.warehouse.formats import parse_call, strftime_call
+from local.warehouse.operators import zone
 from local.warehouse.rewriting import call, cast, rule
+from local.warehouse.statements import unsupported
 from local.warehouse.types import kind
 
 
 @rule(exp.DateAdd, exp.DateSub)
 def _date_shift(node: exp.DateAdd) -> exp.Expr | None:
     target = kind(node.this)
-    return cast(node.copy(), {"DATETIME": "TIMESTAMP", "TIMESTAMP": "TIMESTAMPTZ"}.get(target or "", "DATE"))
+    moved = cast(node.copy(), {"DATETIME": "TIMESTAMP", "TIMESTAMP": "TIMESTAMPTZ"}.get(target or "", "DATE"))
+    return call("bq_in_calendar", moved)
 
 
 @rule(exp.DateTrunc)
@@ -34,10 +37,28 @@ PARTS = {
 DAYS = ("SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY")
 
 
+@rule(exp.Datetime)
+def _datetime(node: exp.Datetime) -> exp.Expr | None:
+    second = node.args.get("expression")
+    if second is not None and kind(second) == "STRING":
+        moment = call("bq_timestamp", node.this) if kind(node.this) == "STRING" else cast(node.this, "TIMESTAMPTZ")
+        return call("timezone", zone(second) if isinstance(second, exp.Literal) else second, moment)
+    return call("bq_datetime", node.this) if second is None and kind(node.this) == "STRING" else None
+
+
+@rule(exp.Timestamp)
+def _timestamp(node: exp.Timestamp) -> exp.Expr | None:
+    if kind(node.this) == "STRING" and node.args.get("zone"):
+        return call("timezone", node.args["zone"], call("bq_datetime", node.this))
+    return call("bq_timestamp", node.this) if kind(node.this) == "STRING" else None
+
+
 @rule(exp.Extract)
 def _extract(node: exp.Extract) -> exp.Expr | None:
     part = node.this.name.upper() if not isinstance(node.this, exp.WeekStart) else f"WEEK({node.this.name.upper()})"
     value = node.expression
+    if part == "TIME" and kind(value) == "TIMESTAMP":
+        return cast(call("timezone", "UTC", value), part)
     if part in ("DATE", "TIME"):
         return cast(value, part)
     if part == "DATETIME":
@@ -82,6 +103,19 @@ def _unix_to_time(node: exp.UnixToTime) -> exp.Expr:
     return cast(call("make_timestamp", micros), "TIMESTAMPTZ")
 
 
+@rule(exp.TsOrDsToTime, exp.Time)
+def _time(node: exp.Time) -> exp.Expr | None:
+    if kind(node.this) != "TIMESTAMP":
+        return None
+    return cast(call("timezone", node.args.get("zone") or exp.Literal.string("UTC"), node.this), "TIME")
+
+
+@rule(exp.Interval)
+def _interval(node: exp.Interval) -> None:
+    if isinstance(node.args.get("unit"), exp.IntervalSpan):
+        raise unsupported(f"{node.sql('bigquery')}; write a sum of intervals")
+
+
 @rule(exp.TimeAdd, exp.TimeSub)
 def _time_shift(node: exp.TimeAdd) -> exp.Expr:
     return cast(node.copy(), "TIME")
@@ -97,11 +131,3 @@ def _time_trunc(node: exp.TimeTrunc) -> exp.Expr:
 def _date_from_unix_date(node: exp.DateFromUnixDate) -> exp.Expr:
     start = cast(exp.Literal.string("1970-01-01"), "DATE")
     return exp.paren(exp.Add(this=start, expression=cast(node.this, "INTEGER")))
-
-
-@rule(exp.GenerateTimestampArray)
-def _timestamps(node: exp.GenerateTimestampArray) -> None:
-    """Text is a TIMESTAMP here; for DuckDB it would be one without a zone."""
-    for side in ("start", "end"):
-        if kind(node.args[side]) != "TIMESTAMP":
-            node.set(side, cast(node.args[side].copy(), "TIMESTAMPTZ"))

@@ -13,7 +13,7 @@ from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.schema import MappingSchema
 
-from local.warehouse.catalog import Table
+from local.warehouse.catalog import PARTITION_TIME, Table
 from local.warehouse.schema import sql_type
 
 NAMES = {
@@ -53,7 +53,11 @@ def annotate(tree: exp.Expr, tables: Iterable[Table]) -> exp.Expr | None:
     """
     for number, node in enumerate(tree.walk()):
         node.meta["number"] = number
-    columns: dict[str, object] = {t.physical: {f["name"]: sql_type(f) for f in t.fields} for t in tables if t.physical}
+    columns: dict[str, object] = {
+        t.physical: {f["name"]: sql_type(f) for f in t.fields} | ({PARTITION_TIME: "TIMESTAMP"} if t.ingested else {})
+        for t in tables
+        if t.physical
+    }
     schema = MappingSchema(columns, dialect="bigquery")
     try:
         copy = qualify(

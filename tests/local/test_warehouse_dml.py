@@ -99,6 +99,23 @@ def test_no_array_with_a_null_is_stored(run: Run, make: Make, sql: str) -> None:
     assert [tuple(row) for row in run("SELECT item, tags FROM tagged").result()] == [("egg", ["white"])]
 
 
+def test_an_array_that_is_null_is_stored_empty(run: Run, make: Make) -> None:
+    make("tagged", "item STRING", "tags STRING REPEATED")
+    run("INSERT tagged (item, tags) VALUES ('egg', NULL), ('nest', ['dry'])")
+    run("INSERT tagged (item) VALUES ('down')")
+    run("UPDATE tagged SET tags = NULL WHERE item = 'nest'")
+    run("CREATE TABLE copied AS SELECT item, CAST(NULL AS ARRAY<STRING>) AS tags FROM tagged")
+    for name in ("tagged", "copied"):
+        assert [tuple(row) for row in run(f"SELECT ARRAY_LENGTH(tags) FROM {name}").result()] == [(0,)] * 3
+
+
+def test_an_update_may_ask_for_the_default(run: Run) -> None:
+    run("CREATE TABLE eggs (item STRING, colour STRING DEFAULT 'white')")
+    run("INSERT eggs (item, colour) VALUES ('egg', 'blue')")
+    run("UPDATE eggs SET colour = DEFAULT WHERE TRUE")
+    assert [tuple(row) for row in run("SELECT * FROM eggs").result()] == [("egg", "white")]
+
+
 def test_an_update_may_join(run: Run, stock: str) -> None:
     run("UPDATE stock t SET n = s.n * 2 FROM (SELECT 'egg' AS item, 21 AS n) s WHERE t.item = s.item")
     assert content(run) == [("egg", 42), ("nest", 1)]
@@ -116,6 +133,11 @@ def test_an_update_may_join(run: Run, stock: str) -> None:
         ("INSERT INTO stock (item, n) VALUES ('a', 'b')", "type STRING which cannot be inserted into column n"),
         ("INSERT INTO stock (item, n) SELECT 'a', 1.5", "type FLOAT64 which cannot be inserted into column n"),
         ("UPDATE stock SET nope = 1 WHERE TRUE", "nope"),
+        ("UPDATE stock SET item = 5 WHERE TRUE", "type INT64 which cannot be assigned to column item"),
+        (
+            "MERGE stock t USING (SELECT 'egg' AS item) s ON t.item = s.item WHEN MATCHED THEN UPDATE SET n = 'many'",
+            "type STRING which cannot be assigned to column n",
+        ),
         ("UPDATE stock SET item = NULL WHERE TRUE", "Required field item cannot be null"),
         ("UPDATE stock SET n = 1", "WHERE"),
         ("DELETE FROM stock", "WHERE"),

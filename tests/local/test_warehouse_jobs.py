@@ -54,6 +54,18 @@ def test_of_many_requests_with_one_job_id_one_runs(bq: bigquery.Client, dataset:
     assert rows(f"SELECT COUNT(*) FROM {dataset}.t") == [(1,)]
 
 
+@pytest.mark.parametrize(
+    "sql", ["SELECT * FROM {d}.INFORMATION_SCHEMA.TABLES", "CREATE TABLE {d}.new (x INT64)", "SELECT 1 AS x"]
+)
+def test_a_query_reaches_no_dataset_of_another_location(bq: bigquery.Client, dataset: str, sql: str) -> None:
+    config = bigquery.QueryJobConfig()
+    if "{d}" not in sql:
+        config.destination = f"{PROJECT}.{dataset}.new"
+    with pytest.raises(NotFound, match=f"Dataset {PROJECT}:{dataset} was not found in location US"):
+        bq.query(sql.format(d=dataset), location="US", job_config=config).result()
+    assert not list(bq.list_tables(dataset))
+
+
 def test_a_job_is_found_with_its_location(bq: bigquery.Client, dataset: str, make: Make) -> None:
     make("t", "n INT64")
     job = bq.query(f"SELECT * FROM {dataset}.t", job_config=bigquery.QueryJobConfig(labels={"for": "test"}))

@@ -388,3 +388,12 @@ def test_a_load_in_the_wrong_location_does_not_find_the_dataset(
 ) -> None:
     with pytest.raises(GoogleAPICallError, match="was not found in location US"):
         bq.load_table_from_uri(f"gs://{bucket.name}/x", f"{PROJECT}.{dataset}.t", location="US").result()
+
+
+def test_booleans_are_loaded_in_all_forms_that_google_documents(
+    bq: bigquery.Client, dataset: str, bucket: storage.Bucket, rows: Rows
+) -> None:
+    uri = text(bucket, "flags.csv", "1,TRUE\n2,t\n3,Yes\n4,1\n5,n\n6,f\n7,no\n8,0\n")
+    schema = [SchemaField("id", "INT64"), SchemaField("flag", "BOOL")]
+    load(bq, uri, f"{PROJECT}.{dataset}.flags", source_format="CSV", schema=schema)
+    assert [flag for (flag,) in rows(f"SELECT flag FROM {dataset}.flags ORDER BY id")] == [True] * 4 + [False] * 4

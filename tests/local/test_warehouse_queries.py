@@ -300,8 +300,8 @@ def test_a_query_is_exported_to_parquet(partitioned: str, exported: Callable[...
 def test_a_query_is_exported_to_csv_and_json(exported: Callable[..., bytes]) -> None:
     select = "SELECT 1 AS i, 'a,\"b\"' AS s, TRUE AS b, TIMESTAMP '2024-05-01 01:02:03' AS t, CAST(NULL AS STRING) AS n"
     assert exported(select, "format='CSV', header=true") == (b'i,s,b,t,n\n1,"a,""b""",true,2024-05-01 01:02:03 UTC,\n')
-    line = exported("SELECT 1 AS i, [STRUCT('x' AS k)] AS l", "format='JSON'")
-    assert line == b'{"i":"1","l":[{"k":"x"}]}\n'
+    line = exported("SELECT 1 AS i, [STRUCT('x' AS k)] AS l, STRUCT([1, 2] AS n) AS r", "format='JSON'")
+    assert line == b'{"i":"1","l":[{"k":"x"}],"r":{"n":["1","2"]}}\n'
 
 
 def test_an_export_needs_one_wildcard_and_does_not_overwrite_unasked(rows: Rows, bucket: storage.Bucket) -> None:

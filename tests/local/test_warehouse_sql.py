@@ -92,7 +92,40 @@ VALUES: dict[str, Any] = {
     "LOG(8, 2)": 3.0,
     "POW(2, 10)": 1024.0,
     "RANGE_BUCKET(20, [0, 10, 20, 30])": 3,
+    "1e5+1": 100001.0,
+    "2/1e5-1": -0.99998,
+    "CAST('1e2' AS NUMERIC)": N("100"),
+    "CAST(' 1.5 ' AS FLOAT64)": 1.5,
+    "CAST('-inf' AS FLOAT64) * 2.0": float("-inf"),
+    "IEEE_DIVIDE(1e308, 1e-10)": float("inf"),
+    "SAFE_DIVIDE(1e308, 1e-10)": None,
+    "SAFE_MULTIPLY(1e308, 10.0)": None,
+    "SAFE_CAST('1e400' AS FLOAT64)": None,
+    "SAFE.EXP(1000)": None,
+    "(SELECT SAFE_DIVIDE(SUM(x), COUNT(*)) FROM UNNEST([1, 2]) x)": 1.5,
+    "(SELECT SAFE_MULTIPLY(MAX(x), 9223372036854775807) FROM UNNEST([1, 2]) x)": None,
+    "SAFE_CAST(1.0 AS STRING)": "1",
+    "SAFE_CAST(b'\\xff' AS STRING)": None,
+    "SAFE_CAST(1e19 AS INT64)": None,
+    "CAST(TIMESTAMP '2024-01-02' - TIMESTAMP '2024-01-01' AS STRING)": "0-0 0 24:0:0",
+    "(SELECT AS STRUCT x = x AS a, x != x AS b, x > 1 AS c, x <= x AS d, x IN (x) AS e FROM UNNEST([CAST('nan' AS FLOAT64)]) x)": {
+        "a": False,
+        "b": True,
+        "c": False,
+        "d": False,
+        "e": False,
+    },
+    "ARRAY(SELECT CAST(x AS STRING) AS s FROM UNNEST([1.0, CAST('nan' AS FLOAT64), CAST('-inf' AS FLOAT64)]) x ORDER BY x)": [
+        "nan",
+        "-inf",
+        "1",
+    ],
+    "(SELECT CAST(MIN(x) AS STRING) FROM UNNEST([1.0, CAST('nan' AS FLOAT64)]) x)": "nan",
+    "(SELECT ROUND(x * 1.5) * 2.5 FROM UNNEST([1.5, 1.5]) x GROUP BY ROUND(x * 1.5) * 2.5)": 5.0,
     # text
+    "INSTR('banana', 'an', 1, 2)": 4,
+    "INSTR('helloooo', 'oo', -1)": 7,
+    "INSTR('banana', 'an', 3)": 4,
     "SUBSTR('apple', 0, 3)": "app",
     "SUBSTR('apple', -3)": "ple",
     "SUBSTR('apple', 2, 2)": "pp",
@@ -124,6 +157,23 @@ VALUES: dict[str, Any] = {
     "TO_CODE_POINTS('ab')": [97, 98],
     "CODE_POINTS_TO_STRING([97, 98])": "ab",
     # dates and times
+    "TIME(TIMESTAMP '2024-07-01 02:00:00', 'America/New_York')": dt.time(22),
+    "EXTRACT(TIME FROM TIMESTAMP '2024-07-01 02:00:00')": dt.time(2),
+    "DATE '2024-1-5'": D(2024, 1, 5),
+    "TIME '1:2:3'": dt.time(1, 2, 3),
+    "SAFE_CAST('10:00' AS TIME)": None,
+    "SAFE_CAST('2024/01/05' AS DATE)": None,
+    "CAST('2024-01-05t10:00:00' AS DATETIME)": dt.datetime(2024, 1, 5, 10),
+    "TIMESTAMP '2024-1-5 1:2:3'": at(2024, 1, 5, 1, 2, 3),
+    "TIMESTAMP '2024-01-05 10:00:00-8:00'": at(2024, 1, 5, 18),
+    "TIMESTAMP('2024-01-05 10:00:00 +05:30')": at(2024, 1, 5, 4, 30),
+    "TIMESTAMP('2024-01-05-08:00')": at(2024, 1, 5, 8),
+    "TIMESTAMP('2024-01-05 10:00:00 America/Los_Angeles')": at(2024, 1, 5, 18),
+    "TIMESTAMP('2024-01-05 10:00:00', '-8:00')": at(2024, 1, 5, 18),
+    "DATETIME(TIMESTAMP '2024-01-01 00:00:00+00', 'Asia/Tokyo')": dt.datetime(2024, 1, 1, 9),
+    "DATE(TIMESTAMP '2024-01-01 00:00:00+00', '-8')": D(2023, 12, 31),
+    "PARSE_TIMESTAMP('%s', '1230219000')": at(2008, 12, 25, 15, 30),
+    "SAFE.DATE_ADD(DATE '9999-12-31', INTERVAL 1 DAY)": None,
     "DATE(2024, 2, 29)": D(2024, 2, 29),
     "DATE(TIMESTAMP '2024-01-02 23:00:00+00', 'Europe/Paris')": D(2024, 1, 3),
     "DATE_ADD(DATE '2024-01-31', INTERVAL 1 MONTH)": D(2024, 2, 29),
@@ -193,6 +243,7 @@ VALUES: dict[str, Any] = {
     "FORMAT('%t|%T', NULL, CAST(NULL AS STRING))": "NULL|NULL",
     "FORMAT('%s', NULL)": None,
     "ARRAY_CONCAT([1], [2, 3])": [1, 2, 3],
+    "ARRAY_CONCAT([1], NULL) IS NULL": True,
     "ARRAY_TO_STRING(['a', NULL, 'c'], ',', '?')": "a,?,c",
     "ARRAY_TO_STRING(['a', NULL, 'c'], ',')": "a,c",
     "ARRAY_REVERSE([1, 2])": [2, 1],
@@ -216,10 +267,17 @@ VALUES: dict[str, Any] = {
     "TO_JSON_STRING(STRUCT(1 AS a, [1, 2] AS b))": '{"a":1,"b":[1,2]}',
     "PARSE_JSON('{\"a\": 1}')": {"a": 1},
     "JSON_TYPE(JSON '{\"a\": 1}')": "object",
+    "JSON_QUERY('{\"a\": null}', '$.a') IS NULL": True,
+    "JSON_QUERY(JSON '{\"a\": null}', '$.a') IS NULL": False,
     "INT64(JSON '5')": 5,
     "STRING(JSON '\"x\"')": "x",
     "BOOL(JSON 'true')": True,
     "LAX_INT64(JSON '\"7\"')": 7,
+    "SAFE.INT64(JSON '5')": 5,
+    "SAFE.INT64(JSON '\"a\"')": None,
+    "SAFE.FLOAT64(JSON '\"a\"')": None,
+    "SAFE.BOOL(JSON '1')": None,
+    "SAFE.STRING(JSON '1')": None,
     # conditions
     "IF(NULL, 1, 2)": 2,
     "CASE 1 WHEN 1 THEN 'a' ELSE 'b' END": "a",
@@ -319,6 +377,12 @@ def test_nulls_come_first_in_ascending_order_and_last_in_descending(rows: Rows) 
     assert rows(f"SELECT x FROM {source} ORDER BY x DESC") == [(2,), (1,), (None,)]
 
 
+def test_a_name_of_the_result_hides_a_column_in_its_order(rows: Rows) -> None:
+    source = "UNNEST([STRUCT(1 AS g, 5.0 AS x), (2, 1.0), (2, 2.0)])"
+    assert rows(f"SELECT g, -SUM(x) AS x FROM {source} GROUP BY g ORDER BY x") == [(1, -5.0), (2, -3.0)]
+    assert rows(f"SELECT ARRAY_AGG(g ORDER BY x DESC) AS x FROM {source}") == [([1, 2, 2],)]
+
+
 def test_unnamed_columns_are_named_as_google_names_them(bq: bigquery.Client) -> None:
     found = bq.query_and_wait("SELECT 1, 2 AS b, 3")
     assert [field.name for field in found.schema] == ["f0_", "b", "f1_"]
@@ -337,6 +401,11 @@ def test_with_queries_and_set_operations(rows: Rows) -> None:
     ) == [(6,)]
 
 
+def test_structs_of_a_union_have_the_names_of_its_first(rows: Rows) -> None:
+    source = "SELECT STRUCT(1 AS a, 'x' AS b) AS s UNION ALL SELECT STRUCT(1, 'x')"
+    assert rows(f"SELECT s.a, s.b, COUNT(*) FROM ({source}) GROUP BY s") == [(1, "x", 2)]
+
+
 def test_pivot_makes_columns_of_values(rows: Rows) -> None:
     source = "SELECT 'x' AS a, 1 AS b UNION ALL SELECT 'y', 5 UNION ALL SELECT 'x', 2"
     assert rows(f"SELECT * FROM ({source}) PIVOT(SUM(b) FOR a IN ('x', 'y'))") == [(3, 5)]
@@ -350,6 +419,45 @@ REFUSED = {
     "SELECT CAST('x' AS NUMERIC)": "Invalid NUMERIC value: x",
     "SELECT CAST('maybe' AS BOOL)": "Bad bool value: maybe",
     "SELECT ERROR('boom')": "boom",
+    "SELECT 1e308 * 10": "double overflow",
+    "SELECT 1e308+1e308": "double overflow",
+    "SELECT 1e308 / 1e-10": "double overflow",
+    "SELECT ROUND(x * 1.5) * 1e308 FROM UNNEST([1e10]) x": "double overflow",
+    "SELECT 1e400": "Invalid floating point literal: 1e400",
+    "SELECT CAST('1e400' AS FLOAT64)": "Bad double value: 1e400",
+    "SELECT CAST('1_000' AS FLOAT64)": "Bad double value: 1_000",
+    "SELECT CAST('1_000' AS NUMERIC)": "Invalid NUMERIC value: 1_000",
+    "SELECT CAST('10:00' AS TIME)": "Invalid time: '10:00'",
+    "SELECT TIME '24:00:00'": "Invalid time: '24:00:00'",
+    "SELECT CAST('2024-01-05 10:00:00' AS DATE)": "Invalid date: '2024-01-05 10:00:00'",
+    "SELECT 1 FROM (SELECT DATE '2024-01-05' AS d) WHERE d > '2024/01/01'": "Invalid date: '2024/01/01'",
+    "SELECT CAST('2024-01-05 10:00' AS DATETIME)": "Invalid datetime: '2024-01-05 10:00'",
+    "SELECT TIMESTAMP('2024-01-05 10')": "Invalid timestamp: '2024-01-05 10'",
+    "SELECT TIMESTAMP('2024-01-05 10:00:00', '+05:30')": "does not support the time zone '\\+05:30'",
+    "SELECT DATE_ADD(DATE '9999-12-31', INTERVAL 1 DAY)": "Date overflow",
+    "SELECT [1] IN ([1])": "not defined for arguments of type ARRAY",
+    "SELECT MAX([1])": "MAX is not defined for arguments of type ARRAY",
+    "SELECT x FROM (SELECT [1] AS x) ORDER BY x": "ORDER BY does not support expressions of type ARRAY",
+    "SELECT x AS y FROM (SELECT STRUCT(1 AS a) AS x) ORDER BY 1": "ORDER BY does not support expressions of type STRUCT",
+    "SELECT STRUCT(1 AS a) < STRUCT(2 AS a)": "not defined for arguments of type STRUCT",
+    "SELECT JSON '1' = JSON '1'": "Equality is not defined for arguments of type JSON",
+    "SELECT JSON '1' IN (JSON '1')": "Equality is not defined for arguments of type JSON",
+    "SELECT x FROM (SELECT JSON '1' AS x) GROUP BY x": "Grouping by expressions of type JSON is not allowed",
+    "SELECT DISTINCT x FROM (SELECT JSON '1' AS x)": "of type JSON cannot be used in SELECT DISTINCT",
+    "SELECT x FROM (SELECT JSON '1' AS x) ORDER BY x": "ORDER BY does not support expressions of type JSON",
+    "SELECT COUNT(DISTINCT x) FROM (SELECT JSON '1' AS x)": "DISTINCT cannot be used with arguments of type JSON",
+    "SELECT ROW_NUMBER() OVER (PARTITION BY x) FROM UNNEST([1.0]) x": "Partitioning by expressions of type FLOAT64",
+    "SELECT GENERATE_ARRAY(1, 5, 0)": "Sequence step cannot be 0",
+    "SELECT GENERATE_DATE_ARRAY(DATE '2024-01-01', DATE '2024-01-03', INTERVAL 0 DAY)": "Sequence step cannot be 0",
+    "SELECT MOD(x, 2) FROM UNNEST([5.5]) x": "No matching signature for function MOD for argument types: FLOAT64",
+    "SELECT DIV(x, 2) FROM UNNEST([5.5]) x": "No matching signature for function DIV for argument types: FLOAT64",
+    "SELECT LENGTH(LENGTH('a'))": "No matching signature for function LENGTH for argument type: INT64",
+    "SELECT TO_BASE32(b'a')": "does not support the function TO_BASE32",
+    "SELECT SOUNDEX('a')": "does not support SOUNDEX",
+    "SELECT NORMALIZE_AND_CASEFOLD('A')": "does not support NORMALIZE_AND_CASEFOLD",
+    "SELECT INTERVAL '1-2' YEAR TO MONTH": "does not support INTERVAL '1-2' YEAR TO MONTH",
+    "SELECT 'a' || 1": r"No matching signature for operator \|\| for argument types: STRING, INT64",
+    "SELECT SUM(x) FROM UNNEST([9223372036854775807, 1]) x": "int64 overflow",
     "SELECT [1][OFFSET(3)]": "out of bounds",
     "SELECT 9223372036854775807 + 1": r"int64 overflow: 9223372036854775807 \+ 1",
     "SELECT nope FROM (SELECT 1 AS x)": r"Unrecognized name: nope at \[1:8\]",

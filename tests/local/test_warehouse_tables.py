@@ -291,7 +291,7 @@ def settings(**values: Any) -> dict[str, Any]:
             BadRequest,
             "already exists",
         ),
-        (settings(timePartitioning={"type": "DAY"}), MethodNotImplemented, "ingestion time"),
+        (settings(timePartitioning={"type": "WEEK"}), BadRequest, "Invalid partitioning type"),
         (settings(timePartitioning={"type": "DAY", "field": "x"}), BadRequest, "cannot be found in the schema"),
         (settings(clustering={"fields": ["x"]}), BadRequest, "clustering cannot be found"),
         (
@@ -338,11 +338,6 @@ def test_ddl_declares_bytes(bq: bigquery.Client, dataset: str, rows: Rows) -> No
     assert rows(f"SELECT * FROM {dataset}.digests") == [(b"abcde", b"abcd")]
 
 
-def test_partitions_by_time_of_ingestion_are_refused_by_name(dataset: str, rows: Rows) -> None:
-    with pytest.raises(BadRequest, match="ingestion-time partitioning"):
-        rows(f"CREATE TABLE {dataset}.arrivals (n INT64) PARTITION BY _PARTITIONDATE")
-
-
 def test_a_dataset_made_by_a_statement_keeps_its_options(bq: bigquery.Client, rows: Rows) -> None:
     rows(
         "CREATE SCHEMA guillemots OPTIONS (location = 'EU', description = 'on cliffs', labels = [('team', 'north')],"
@@ -365,3 +360,34 @@ def test_a_columns_type_is_widened_by_a_statement_only(bq: bigquery.Client, make
     assert rows(f"SELECT SUM(n) FROM `{table}`") == [(Decimal("3.5"),)]
     with pytest.raises(BadRequest, match="SET DATA TYPE"):
         rows(f"ALTER TABLE `{table}` ALTER COLUMN n SET DATA TYPE INT64")
+
+
+DEFINED = {
+    "TABLE": [
+        "(id INT64 NOT NULL, s STRING(5) DEFAULT 'x' OPTIONS(description='a \"q\"\\n'), n NUMERIC(10, 2), d DATE,"
+        " l ARRAY<STRUCT<x DATE, y STRING>>) PARTITION BY d CLUSTER BY id, s OPTIONS(description='eggs',"
+        " labels=[('team', 'north')], require_partition_filter=true, partition_expiration_days=3.5,"
+        " expiration_timestamp=TIMESTAMP '2090-01-01 00:00:00 UTC')",
+        "(t TIMESTAMP) PARTITION BY DATE(t)",
+        "(t DATETIME) PARTITION BY DATETIME_TRUNC(t, MONTH)",
+        "(i INT64) PARTITION BY RANGE_BUCKET(i, GENERATE_ARRAY(0, 100, 10))",
+        "(`two words` INT64) PARTITION BY _PARTITIONDATE",
+    ],
+    "VIEW": ["OPTIONS(description='one') AS SELECT 1 AS x"],
+}
+
+
+@pytest.mark.parametrize(("kind", "definition"), [(kind, d) for kind, found in DEFINED.items() for d in found])
+def test_the_ddl_of_a_table_makes_it_again(
+    bq: bigquery.Client, dataset: str, rows: Rows, kind: str, definition: str
+) -> None:
+    def known() -> dict[str, Any]:
+        found = bq.get_table(f"{dataset}.nests").to_api_repr()
+        return {k: v for k, v in found.items() if k not in ("etag", "creationTime", "lastModifiedTime")}
+
+    rows(f"CREATE {kind} {dataset}.nests {definition}")
+    before = known()
+    [(ddl,)] = rows(f"SELECT ddl FROM {dataset}.INFORMATION_SCHEMA.TABLES")
+    rows(f"DROP {kind} {dataset}.nests")
+    rows(ddl)
+    assert known() == before
