@@ -22,6 +22,9 @@ check-model: setup  ## hold a model against the contract on its sample rows, in 
 backfill: setup  ## apply a model to past days through Airflow, and verify each: MODEL= FROM= TO= [STACK=local]
 	@.venv/bin/python -m tools.backfill --stack $(STACK) --model "$(MODEL)" --from "$(FROM)" --to "$(TO)"
 
+env:  ## export lines with which `python -m service` finds a deployed model: eval "$(make env)" [STACK= MODEL=]
+	@.venv/bin/python -m tools.job_environment --stack $(STACK) --model "$(MODEL)"
+
 stop: setup  ## stop what `make demo KEEP=1` left running
 	@.venv/bin/python -m local.demo --stop
 
@@ -67,4 +70,4 @@ lock: setup  ## write the locks anew from pyproject.toml and each model's requir
 clean:  ## remove what rehearsals left: state, logs, caches of the tools (not .venv)
 	@rm -rf .local .build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo model check-model backfill stop test soak lint unit bootstrap preview recover down golden verify-cloud example-data bench lock clean
+.PHONY: help setup demo model check-model backfill env stop test soak lint unit bootstrap preview recover down golden verify-cloud example-data bench lock clean

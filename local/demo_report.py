@@ -69,10 +69,11 @@ def show_addresses(rehearsal: Rehearsal, console: Console, *, stop: str | None) 
         "local cloud": [rehearsal.env["STORAGE_ENDPOINT"]],
         "look around": [
             f"source {environment}/bin/activate",
-            f'eval "$(python -m local env --folder {folder})"',
+            f'eval "$(python -m tools.job_environment --folder {folder})"',
             "python -m local executions",
             "python -m local logs --filter 'severity>=WARNING'",
             "python -m local query 'SELECT run_id, status, rows FROM predictions.customer_value_runs'",
+            "python -m service explain --run-date 1997-10-02 --key 0157",
             f"pulumi preview --stack {rehearsal.stack}",
         ],
         "stop": [stop or f"python -m local.demo --stop --folder {folder}"],

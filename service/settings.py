@@ -179,7 +179,8 @@ def read(environment: Mapping[str, str] | None = None, *, model: str | None, run
 def _require(env: Mapping[str, str], names: Mapping[str, str]) -> None:
     missing = [f"{name} ({purpose})" for name, purpose in names.items() if not env.get(name)]
     if missing:
-        raise BadUsage(f"Missing: {'; '.join(missing)}.", "Set each to a value that is not empty.", where="environment")
+        to_do = 'Set each to a value that is not empty; by hand: eval "$(make env)".'
+        raise BadUsage(f"Missing: {'; '.join(missing)}.", to_do, where="environment")
 
 
 def _number(env: Mapping[str, str], name: str, default: int) -> int:

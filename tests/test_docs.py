@@ -23,6 +23,7 @@ RUN_BY = {
     ". .venv/bin/activate": "tests/local/provider/test_engine.py runs with its PATH",
     "pulumi stack select": "tests/local/provider/test_stacks.py",
     "pulumi up": "tests/local/provider/test_engine.py",
+    'eval "$(make env)"': "tests/test_end_to_end.py runs tools.job_environment, which is all the target does",
     "eval": "tests/local/test_command_line.py",
     "python -m local fault": "tests/local/test_faults.py",
     "export CLOUDSDK_": "tests/local/test_command_line_tools.py",

@@ -118,12 +118,22 @@ def test_a_second_application_gives_the_same_partition_and_a_new_receipt(demo: D
 def test_what_the_demo_prints_to_look_around_works_as_printed(demo: Demo) -> None:
     printed = demo.printed.partition("look around")[2].partition("stop  ")[0]
     lines = [line.strip() for line in printed.splitlines()]
-    assert [line.split()[0] for line in lines] == ["source", "eval", "python", "python", "python", "pulumi"]
+    assert [line.split()[0] for line in lines] == ["source", "eval", *["python"] * 4, "pulumi"]
     done = subprocess.run(["bash", "-euc", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "local-customer-value-application-" in done.stdout, "executions are listed"
     assert "customer_value-training-1997-10-01-" in done.stdout, "rows are shown"
+    assert '"airflow": "http://127.0.0.1:' in done.stdout, "a row leads to the page of its DAG run"
     assert "unchanged" in done.stdout, "pulumi sees what is deployed"
+
+
+def test_a_model_is_found_by_its_stack_and_another_is_refused_with_the_names_there_are(demo: Demo) -> None:
+    command = [sys.executable, "-m", "tools.job_environment", "--folder", demo.env["LOCAL_CLOUD_FOLDER"]]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "export RUNS_BUCKET=local-project-local-customer-value-runs" in found
+    other = subprocess.run([*command, "--model", "churn"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (other.returncode, other.stdout) == (2, "")
+    assert "no model 'churn'. Name one of them with --model: customer_value." in other.stderr
 
 
 def test_nothing_tried_to_leave_the_machine(demo: Demo) -> None:

@@ -70,21 +70,54 @@ def find(stack: str, model: str, folder: Path) -> Deployment:
     if model not in outputs.get("dags", {}):
         text = f"Stack '{stack}' has no DAGs of a model '{model}'."
         raise BadUsage(text, f"Deploy it with `pulumi up --stack {stack}` and an orchestrator.")
-    project, _, dataset = str(outputs["dataset"]).partition(".")
-    values = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
-    env = dict(os.environ) | {
-        "GOOGLE_CLOUD_PROJECT": project,
-        "LOCATION": values["gcp:region"],
-        "DATASET": dataset,
-        "MODELS_BUCKET": outputs["buckets"][model]["models"],
-        "RUNS_BUCKET": outputs["buckets"][model]["runs"],
-    }
+    env = dict(os.environ) | _of_jobs(stack, outputs, model)
     return Deployment(
         model=described,
         dags=outputs["dags"][model],
         airflow=_local_airflow(folder.resolve()) if stack == LOCAL else _airflow(outputs, stack),
         settings=settings.read(env, model=model, runs_model=False),
     )
+
+
+def job_environment(stack: str, model: str | None, folder: Path) -> dict[str, str]:
+    """What a model's jobs find in their environment, for `python -m service` by hand; and how to reach a rehearsal.
+
+    Neither image nor commit is in it: what a person does at a keyboard was not done by the image.
+
+    Args:
+        model: None for the only one.
+
+    Raises:
+        BadUsage: the stack is not deployed, or has no such model; or no rehearsal runs.
+    """
+    if stack == LOCAL:
+        _enter(folder.resolve())
+    outputs = _outputs(stack)
+    models = sorted(outputs.get("buckets", {}))
+    if model is None and len(models) == 1:
+        [model] = models
+    if model is None or model not in models:
+        text = f"Stack '{stack}' has no model '{model}'." if model else f"Stack '{stack}' has {len(models)} models."
+        raise BadUsage(text, f"Name one of them with --model: {', '.join(models) or 'there is none yet'}.")
+    known = {**_of_jobs(stack, outputs, model), "AIRFLOW_URL": outputs.get("airflow", {}).get("uri", "")}
+    if stack == LOCAL:
+        ready = _ready(folder.resolve())
+        known["AIRFLOW_URL"] = json.loads(ready.read_text())["url"] if ready.exists() else ""
+        known |= server.read_state(folder.resolve())["env"]
+    return known
+
+
+def _of_jobs(stack: str, outputs: Mapping[str, Any], model: str) -> dict[str, str]:
+    project, _, dataset = str(outputs["dataset"]).partition(".")
+    values = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    return {
+        "GOOGLE_CLOUD_PROJECT": project,
+        "LOCATION": values["gcp:region"],
+        "DATASET": dataset,
+        "MODEL": model,
+        "MODELS_BUCKET": outputs["buckets"][model]["models"],
+        "RUNS_BUCKET": outputs["buckets"][model]["runs"],
+    }
 
 
 def _enter(folder: Path) -> None:
@@ -99,8 +132,12 @@ def _enter(folder: Path) -> None:
     os.execve(sys.executable, sys.orig_argv, {**os.environ, "PATH": path, **state["env"]})  # noqa: S606 - this program
 
 
+def _ready(folder: Path) -> Path:
+    return folder / "logs" / "airflow.ready"
+
+
 def _local_airflow(folder: Path) -> AirflowClient:
-    ready = folder / "logs" / "airflow.ready"
+    ready = _ready(folder)
     if not ready.exists():
         raise BadUsage(f"No Airflow runs in '{folder}'.", KEEP_ONE)
     return AirflowClient(json.loads(ready.read_text())["url"])

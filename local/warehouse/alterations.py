@@ -42,7 +42,7 @@ def _add(session: Session, table: Table, action: exp.ColumnDef) -> Table:
 
 
 def _set(session: Session, table: Table, action: exp.AlterSet) -> Table:
-    changes = options([p for properties in action.expressions for p in properties.expressions])
+    changes = options([p for properties in action.expressions if properties for p in properties.expressions])
     if "timePartitioning" in changes:
         changes["timePartitioning"] = {**table.resource.get("timePartitioning", {}), **changes["timePartitioning"]}
     return session.catalog.touch(table, **changes)

@@ -74,6 +74,11 @@ def _views(catalog: Catalog, project: str, dataset: str) -> Iterator[Row]:
             yield project, dataset, t.ref.table, t.view, None, "YES"
 
 
+def _none(_catalog: Catalog, _project: str, _dataset: str) -> Iterator[Row]:
+    """No rows: this warehouse has no such things, and tools that list everything ask for them."""
+    return iter(())
+
+
 def _schemata(catalog: Catalog, project: str, _dataset: str) -> Iterator[Row]:
     for d in catalog.datasets(project):
         name = d["datasetReference"]["datasetId"]
@@ -123,6 +128,7 @@ VIEWS: dict[str, tuple[list[tuple[str, str]], Callable[[Catalog, str, str], Iter
     "__TABLES__": ([("project_id", S), ("dataset_id", S), ("table_id", S), ("creation_time", I), ("last_modified_time", I),
                     ("row_count", I), ("size_bytes", I), ("type", I)], _meta_tables),
     "VIEWS": ([*_TABLE, ("view_definition", S), ("check_option", S), ("use_standard_sql", S)], _views),
+    "MATERIALIZED_VIEWS": ([*_TABLE, ("last_refresh_time", T), ("refresh_watermark", T)], _none),
     "SCHEMATA": ([("catalog_name", S), ("schema_name", S), ("schema_owner", S), ("creation_time", T),
                   ("last_modified_time", T), ("location", S)], _schemata),
 }  # fmt: skip

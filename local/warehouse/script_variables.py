@@ -62,10 +62,11 @@ class Variables:
         for name in names:
             if name.lower() not in self.types:
                 raise invalid(f"Undeclared variable: {name}")
-        if len(names) == 1:
-            self._assign(names[0], tokens[equals + 1 :])
-            return
         value = tokens[equals + 1 :]
+        of_struct = [word(t) for t in value[1:4]] == ["SELECT", "AS", "STRUCT"]
+        if len(names) == 1 and not (tokens[0].token_type == TokenType.L_PAREN and of_struct):
+            self._assign(names[0], value)
+            return
         if len(value) > 1 and value[0].token_type == TokenType.L_PAREN and word(value[1]) not in ("SELECT", "WITH"):
             value = [*tokens_of("STRUCT"), *value]
         field, wire = self.value(value)

@@ -59,3 +59,21 @@ def test_a_table_keeps_its_schema_where_a_change_names_none(bq: bigquery.Client,
 def test_an_unknown_name_is_told_as_google_tells_it(bq: bigquery.Client, sql: str) -> None:
     with pytest.raises(BadRequest, match=r"Unrecognized name: nope at \[1:8\]"):
         bq.query_and_wait(sql)
+
+
+def test_no_options_change_nothing(bq: bigquery.Client, dataset: str) -> None:
+    bq.query_and_wait(f"CREATE TABLE {dataset}.t (n INT64) OPTIONS (description = 'kept')")
+    bq.query_and_wait(f"ALTER TABLE {dataset}.t SET OPTIONS ()")
+    assert bq.get_table(f"{dataset}.t").description == "kept"
+
+
+def test_one_variable_in_parentheses_takes_the_field_of_a_struct(bq: bigquery.Client, dataset: str) -> None:
+    sql = f"""DECLARE days ARRAY<INT64>;
+        SET (days) = (SELECT AS STRUCT ARRAY_AGG(DISTINCT kelp IGNORE NULLS) FROM {KELP});
+        CREATE TABLE {dataset}.t AS SELECT kelp FROM {KELP} WHERE kelp IN UNNEST(days);
+        SELECT ARRAY_LENGTH(days)"""
+    assert [tuple(row) for row in bq.query_and_wait(sql)] == [(2,)]
+
+
+def test_a_catalogue_finds_no_materialized_views(bq: bigquery.Client, dataset: str) -> None:
+    assert not list(bq.query_and_wait(f"SELECT table_name FROM {dataset}.INFORMATION_SCHEMA.MATERIALIZED_VIEWS"))
