@@ -50,10 +50,10 @@ always speaks TLS to the JSON API.
 
 ## Other clients
 
-dbt (1.10) builds, tests, snapshots and documents a project here with `api_endpoint: "{{ env_var('BIGQUERY_ENDPOINT') }}"`,
-`method: oauth-secrets` and any `token` in its profile, where `BIGQUERY_EMULATOR_HOST` is not set; materialized views and
-Python models excepted. gcsfs, pandas-gbq, polars, smart_open, cloudpathlib and gcloud-aio work, too. What lists over the XML
-API, as Rust's object_store does, is refused.
+Tried by hand: dbt (1.10) builds, tests, snapshots and documents a project here, materialized views and Python models
+excepted. Its profile needs `api_endpoint: "{{ env_var('BIGQUERY_ENDPOINT') }}"`, `method: oauth-secrets` and any
+`token`; unset `BIGQUERY_EMULATOR_HOST`. gcsfs, pandas-gbq, polars, smart_open, cloudpathlib and gcloud-aio work, too.
+What lists over the XML API, as Rust's object_store does, is refused.
 
 Tried by hand with storage 7.22 and bigquery 8.3 for Node, and with storage and bigquery for Go. With
 `STORAGE_EMULATOR_HOST` and `BIGQUERY_EMULATOR_HOST`, which `python -m local env` prints, both clients for Node and the
