@@ -136,19 +136,15 @@ class Datasets:
     def delete(self, call: Call) -> Answer:
         """Remove a dataset; with tables in it only when `deleteContents` is true."""
         with self._database.writing() as cursor:
-            remove(
-                Catalog(cursor),
-                call.params["project"],
-                call.params["dataset"],
-                "true" if flag(call.query, "deleteContents") else None,
-            )
+            project, dataset = call.params["project"], call.params["dataset"]
+            remove(Catalog(cursor), project, dataset, contents=flag(call.query, "deleteContents"))
         return Answer(status=204)
 
 
-def remove(catalog: Catalog, project: str, dataset: str, contents: str | None) -> None:
-    """Drop a dataset, its tables only when `contents` is "true"."""
+def remove(catalog: Catalog, project: str, dataset: str, *, contents: bool) -> None:
+    """Drop a dataset, its tables only when `contents` is true."""
     catalog.dataset(project, dataset)
-    if contents != "true" and catalog.tables(project, dataset):
+    if not contents and catalog.tables(project, dataset):
         raise CloudError(400, "resourceInUse", f"Dataset {project}:{dataset} is still in use")
     catalog.drop_dataset(project, dataset)
 

@@ -72,5 +72,5 @@ class Definitions:
         if tree.args.get("exists") and session.catalog.find_dataset(project, dataset) is None:
             operation = "SKIP"
         else:
-            remove(session.catalog, project, dataset, "true" if tree.args.get("cascade") else None)
+            remove(session.catalog, project, dataset, contents=bool(tree.args.get("cascade")))
         return Outcome({"statementType": "DROP_SCHEMA", "ddlOperationPerformed": operation, "totalBytesProcessed": "0"})

@@ -1,6 +1,5 @@
 """bigquery.jobs.*: the requests about jobs, and the rows of a query."""
 
-import json
 import threading
 import time
 import uuid
@@ -11,7 +10,8 @@ from local.warehouse import rows
 from local.warehouse.catalog import Catalog, Ref, Resource
 from local.warehouse.database import Database
 from local.warehouse.datasets import canonical_location
-from local.warehouse.jobs import Job, Jobs, Plan, presented
+from local.warehouse.job_records import Job, Plan, presented
+from local.warehouse.jobs import Jobs
 from local.warehouse.paging import number, page, start_of
 from local.warehouse.parameters import as_texts
 from local.warehouse.partitions import rows_of
@@ -20,14 +20,12 @@ from local.warehouse.work import KINDS, QUERY_KEYS, Work
 from local.wire import Answer, Call, CloudError, Method
 
 DEFAULT_WAIT_MS = 10_000  # https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/getQueryResults
-MAX_PAGE_ROWS = 50_000  # Google ends a page at 10 MB
 GRACE_SECONDS = 2.0  # that an insert waits for its job, so that a quick one is seen done at once
 REQUEST_KEYS = {
     "kind", "query", "maxResults", "timeoutMs", "dryRun", "location", "formatOptions", "connectionProperties", "labels",
     "requestId", "createSession", "jobTimeoutMs", "jobCreationMode", "queryResultsFormat",
 }  # fmt: skip
 MESSAGES = {"schema", "destinationTable", "timePartitioning", "rangePartitioning", "clustering"}
-JSON_TYPE = {"content-type": "application/json; charset=UTF-8"}
 # The HTTP status of a failed job, by the reason of its error: https://cloud.google.com/bigquery/docs/error-messages
 STATUSES = {
     "notFound": 404, "duplicate": 409, "accessDenied": 403, "internalError": 500, "notImplemented": 501, "stopped": 499,
@@ -204,7 +202,7 @@ class JobRoutes:
 
     def _page(self, job: Job, head: Resource, request: Mapping[str, Any], options: Mapping[str, Any]) -> Answer:
         start = start_of(request)
-        size = min(number(request, "maxResults", MAX_PAGE_ROWS), MAX_PAGE_ROWS)
+        size = min(number(request, "maxResults", rows.MAX_PAGE), rows.MAX_PAGE)
         int64 = str(options.get("useInt64Timestamp", "")).lower() == "true"
         with self._database.reading() as cursor:
             table = Catalog(cursor).table(Ref.of(job.configuration["destinationTable"], job.key[0]))
@@ -216,7 +214,7 @@ class JobRoutes:
         head |= {"schema": {"fields": table.fields}, "totalRows": str(total)}
         if size and start + len(found) < total:
             head["pageToken"] = str(start + len(found))
-        return with_rows(head, found)
+        return rows.answer(head, found)
 
     def get(self, call: Call) -> Answer:
         """One job."""
@@ -290,11 +288,3 @@ def _shown(resource: Resource, call: Call) -> Resource:
 def _check_format(request: Mapping[str, Any]) -> None:
     if str(request.get("queryResultsFormat") or "").upper() == "ARROW":
         raise unsupported("results in ARROW format; read them over REST")
-
-
-def with_rows(head: Resource, found: list[str]) -> Answer:
-    """An answer whose rows are JSON text already."""
-    if not found:
-        return Answer(body=head)
-    text = f'{json.dumps(head)[:-1]}, "rows": [{",".join(found)}]}}'
-    return Answer(body=text.encode(), headers=JSON_TYPE)

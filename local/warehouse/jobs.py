@@ -1,25 +1,24 @@
-"""Jobs: what was asked, how far it is, how it ended; each runs in a thread and ends in the transaction of its own work.
+"""Runs jobs: each in a thread, ending in the transaction of its own work.
 
 A job is on disk before its request is answered: at once, or with its rows if it only reads and is brief. One that a kill
 interrupted has changed nothing and is run again.
-What a kind of job does is in work.py.
+Does not own what a job is (job_records.py) or does (work.py).
 """
 
-import json
 import logging
 import re
 import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 
-from local.warehouse import errors
-from local.warehouse.catalog import Catalog, Resource, etag, now_ms
-from local.warehouse.database import Database, bound
+from local.warehouse import errors, job_records
+from local.warehouse.catalog import Catalog, Resource, now_ms
+from local.warehouse.database import Database
+from local.warehouse.job_records import Job, Key, Plan
 from local.wire import CloudError
 
 log = logging.getLogger("local")
@@ -28,50 +27,6 @@ WORKERS = 8
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 BRIEF_SECONDS = 0.1  # in which most queries end, and need not be written down before
 SWEEP_EVERY = 200  # jobs between two removals of expired results
-Key = tuple[str, str, str]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Where a job runs, and how."""
-
-    location: str
-    writes: bool  # changes what others may change, and so waits its turn
-    resumes: bool = True  # a kill leaves nothing of it, so that it can run again
-
-
-@dataclass
-class Job:
-    """One job: its resource, and while it runs what is needed to wait for it or to stop it."""
-
-    resource: Resource
-    writes: bool  # changes what others may change, and so waits its turn
-    done: threading.Event = field(default_factory=threading.Event)
-    cursor: duckdb.DuckDBPyConnection | None = None
-    cancelled: bool = False
-    kept: bool = True  # is on disk, or will be with the transaction of its work
-    late: bool = False  # was put there after that transaction began, which does not see it
-    lock: threading.Lock = field(default_factory=threading.Lock)  # of the two above
-
-    @property
-    def key(self) -> Key:
-        """What names it: project, location, id."""
-        ref = self.resource["jobReference"]
-        return ref["projectId"], ref["location"], ref["jobId"]
-
-    @property
-    def configuration(self) -> Resource:
-        """`configuration.query`, `.load`, `.copy` or `.extract`."""
-        outer = self.resource["configuration"]
-        found: Resource = outer[outer["jobType"].lower()]
-        return found
-
-    @property
-    def error(self) -> Resource | None:
-        """`status.errorResult`."""
-        found: Resource | None = self.resource["status"].get("errorResult")
-        return found
-
 
 # Does a job's work in a transaction, writing what it did into the job's statistics.
 Work = Callable[[Job, duckdb.DuckDBPyConnection], None]
@@ -97,11 +52,8 @@ class Jobs:
         """Run what an earlier process left undone, and drop what has expired."""
         with self._database.writing() as cursor:
             Catalog(cursor).sweep()
-            rows = cursor.execute(
-                "SELECT resource FROM jobs WHERE state <> 'DONE' AND parent IS NULL ORDER BY created"
-            ).fetchall()
-        for (text,) in rows:
-            resource = json.loads(text)
+            left = job_records.unfinished(cursor)
+        for resource in left:
             job = Job(resource, writes=resource["local"]["writes"])
             if resource["local"]["resumes"]:
                 self._start(job)
@@ -143,7 +95,7 @@ class Jobs:
             self._running[job.key] = job
         if not brief:
             with self._database.single() as cursor:
-                added = add(cursor, job)
+                added = job_records.add(cursor, job)
             if not added:
                 with self._lock:
                     del self._running[job.key]
@@ -159,7 +111,7 @@ class Jobs:
         with job.lock:
             if not job.kept:
                 with self._database.single() as cursor:
-                    add(cursor, job)
+                    job_records.add(cursor, job)
                 job.kept = job.late = True
         if not job.late:
             job.done.wait()  # its transaction is about to end
@@ -208,7 +160,7 @@ class Jobs:
                     self._write(cursor, job)
         if job.late:
             with self._database.single() as cursor:
-                save(cursor, job)
+                job_records.save(cursor, job)
 
     def _fail(self, job: Job, error: CloudError) -> None:
         if job.cancelled and error.reason != "stopped":
@@ -221,8 +173,8 @@ class Jobs:
 
     @staticmethod
     def _write(cursor: duckdb.DuckDBPyConnection, job: Job) -> None:
-        if not (job.kept and save(cursor, job)):
-            add(cursor, job)
+        if not (job.kept and job_records.save(cursor, job)):
+            job_records.add(cursor, job)
             job.kept = True
 
     @staticmethod
@@ -236,13 +188,6 @@ class Jobs:
             statistics["query"] |= {"totalSlotMs": statistics["totalSlotMs"], "totalPartitionsProcessed": "0"}
         job.resource["status"] = status
 
-    def _find(self, key: Key) -> Resource | None:
-        with self._database.reading() as cursor:
-            row = cursor.execute(
-                bound("SELECT resource FROM jobs WHERE project = ? AND location = ? AND id = ?", *key)
-            ).fetchone()
-        return json.loads(row[0]) if row else None
-
     def get(self, project: str, id: str, location: str | None) -> Job:
         """A job. Without a location it is looked for in US and EU, as the API documents.
 
@@ -255,7 +200,8 @@ class Jobs:
                 running = self._running.get(key)
             if running:
                 return running
-            resource = self._find(key)
+            with self._database.reading() as cursor:
+                resource = job_records.find(cursor, key)
             if resource:
                 job = Job(resource, writes=False)
                 job.done.set()
@@ -266,10 +212,7 @@ class Jobs:
     def all(self, project: str) -> list[Resource]:
         """All jobs of a project, newest first."""
         with self._database.reading() as cursor:
-            rows = cursor.execute(
-                bound("SELECT resource FROM jobs WHERE project = ? ORDER BY created DESC, rowid DESC", project)
-            ).fetchall()
-        return [json.loads(text) for (text,) in rows]
+            return job_records.of_project(cursor, project)
 
     def cancel(self, job: Job) -> None:
         """Ask a job to stop; it may still end well."""
@@ -283,7 +226,7 @@ class Jobs:
         if not job.done.is_set():
             raise CloudError(400, "invalid", f"Cannot delete job {job.key[2]!r}: it is running")
         with self._database.writing() as cursor:
-            cursor.execute(bound("DELETE FROM jobs WHERE project = ? AND location = ? AND id = ?", *job.key))
+            job_records.forget(cursor, job)
 
     def close(self) -> None:
         """Stop what runs; it is run again by the next process."""
@@ -294,31 +237,3 @@ class Jobs:
             if job.cursor is not None:
                 job.cursor.interrupt()
         self._threads.shutdown(wait=True, cancel_futures=True)
-
-
-def presented(resource: Resource, base_url: str) -> Resource:
-    """A job as a request answers it."""
-    ref = resource["jobReference"]
-    link = f"{base_url}/bigquery/v2/projects/{ref['projectId']}/jobs/{ref['jobId']}?location={ref['location']}"
-    shown = {k: v for k, v in resource.items() if k != "local"}
-    id = f"{ref['projectId']}:{ref['location']}.{ref['jobId']}"
-    return {"kind": "bigquery#job", "etag": etag(shown), "id": id, "selfLink": link, **shown}
-
-
-def add(cursor: duckdb.DuckDBPyConnection, job: Job) -> bool:
-    """Write a new job down; False when its id is taken."""
-    project, location, id = job.key
-    statistics, state = job.resource["statistics"], job.resource["status"]["state"]
-    created, parent = int(statistics["creationTime"]), statistics.get("parentJobId")
-    values = [project, location, id, state, created, parent, json.dumps(job.resource), project, location, id]
-    taken = "FROM jobs WHERE project = ? AND location = ? AND id = ?"
-    sql = f"INSERT INTO jobs SELECT ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS ({taken})"
-    row = cursor.execute(bound(sql, *values)).fetchone()
-    return bool(row and row[0])
-
-
-def save(cursor: duckdb.DuckDBPyConnection, job: Job) -> bool:
-    """Write down what has become of a job; False when it was not written down before."""
-    sql = "UPDATE jobs SET state = ?, resource = ? WHERE project = ? AND location = ? AND id = ?"
-    row = cursor.execute(bound(sql, job.resource["status"]["state"], json.dumps(job.resource), *job.key)).fetchone()
-    return bool(row and row[0])

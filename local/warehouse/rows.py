@@ -3,12 +3,18 @@
 Source of the forms: https://cloud.google.com/bigquery/docs/reference/rest/v2/tabledata/list
 """
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import duckdb
 
 from local.warehouse.database import quoted
 from local.warehouse.schema import Field, mode_of
+from local.wire import Answer
+
+MAX_PAGE = 50_000  # Google ends a page at 10 MB
+JSON_TYPE = {"content-type": "application/json; charset=UTF-8"}
 
 # How a value of each type is written as text, x being the value.
 _FRACTION = "CASE WHEN extract('microsecond' FROM {x}) % 1000000 = 0 THEN '' ELSE strftime({x}, '.%f') END"
@@ -101,3 +107,11 @@ def page(
         return found, start + len(found)
     row = cursor.execute(f"SELECT count(*) FROM {source} WHERE {condition}").fetchone()
     return found, int(row[0]) if row else 0
+
+
+def answer(head: dict[str, Any], found: list[str]) -> Answer:
+    """An answer whose rows are JSON text already."""
+    if not found:
+        return Answer(body=head)
+    text = f'{json.dumps(head)[:-1]}, "rows": [{",".join(found)}]}}'
+    return Answer(body=text.encode(), headers=JSON_TYPE)

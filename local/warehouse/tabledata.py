@@ -15,7 +15,6 @@ from local.warehouse import conversions, errors, partitions, rows
 from local.warehouse.catalog import Catalog, Ref, Resource, Table, etag
 from local.warehouse.database import Database, quoted, text
 from local.warehouse.defaults import default_sql
-from local.warehouse.job_routes import MAX_PAGE_ROWS, with_rows
 from local.warehouse.paging import number, start_of
 from local.warehouse.schema import Field, find, mode_of
 from local.wire import Answer, Call, CloudError, Method
@@ -44,7 +43,7 @@ class TableData:
 
     def listed(self, call: Call) -> Answer:
         """A page of rows of a table, or of a partition of it."""
-        start, size = start_of(call.query), min(number(call.query, "maxResults", MAX_PAGE_ROWS), MAX_PAGE_ROWS)
+        start, size = start_of(call.query), min(number(call.query, "maxResults", rows.MAX_PAGE), rows.MAX_PAGE)
         int64 = call.query.get("formatOptions.useInt64Timestamp", "").lower() == "true"
         with self._database.reading() as cursor:
             table = Catalog(cursor).table(_ref(call))
@@ -65,7 +64,7 @@ class TableData:
         head: Resource = {"kind": "bigquery#tableDataList", "etag": etag(table.resource), "totalRows": str(total)}
         if size and found and start + len(found) < total:
             head["pageToken"] = str(start + len(found))
-        return with_rows(head, found)
+        return rows.answer(head, found)
 
     def insert(self, call: Call) -> Answer:
         """Stream rows in: all of them, or with skipInvalidRows those that fit."""

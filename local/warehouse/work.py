@@ -14,7 +14,7 @@ from local.warehouse.database import Database
 from local.warehouse.datasets import DEFAULT_LOCATION, canonical_location
 from local.warehouse.ddl import Definitions
 from local.warehouse.exports import Exports, Files, split_uri
-from local.warehouse.jobs import Job, Plan, add
+from local.warehouse.job_records import Job, Plan, add
 from local.warehouse.parameters import Parameters
 from local.warehouse.queries import Outcome
 from local.warehouse.references import Session
