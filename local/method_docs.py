@@ -52,8 +52,8 @@ always speaks TLS to the JSON API.
 
 Tried by hand: dbt (1.10) builds, tests, snapshots and documents a project here, materialized views and Python models
 excepted. Its profile needs `api_endpoint: "{{ env_var('BIGQUERY_ENDPOINT') }}"`, `method: oauth-secrets` and any
-`token`; unset `BIGQUERY_EMULATOR_HOST`. gcsfs, pandas-gbq, polars, smart_open, cloudpathlib and gcloud-aio work, too.
-What lists over the XML API, as Rust's object_store does, is refused.
+`token`; unset `BIGQUERY_EMULATOR_HOST`. gcsfs, pandas-gbq, polars, obstore, smart_open, cloudpathlib and gcloud-aio
+work, too, but for copies over the XML API.
 
 Tried by hand with storage 7.22 and bigquery 8.3 for Node, and with storage and bigquery for Go. With
 `STORAGE_EMULATOR_HOST` and `BIGQUERY_EMULATOR_HOST`, which `python -m local env` prints, both clients for Node and the

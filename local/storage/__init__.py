@@ -24,6 +24,7 @@ from local.storage.routes import IF, invalid, row
 from local.storage.uploads import SimpleUploads
 from local.storage.versions import create
 from local.storage.xml_api import XmlObjects
+from local.storage.xml_listing import XmlListing
 from local.wire import Answer, Call, Method
 
 __all__ = ["Bucket", "Storage", "StoredObject"]
@@ -56,7 +57,13 @@ class Storage:
         xml = XmlObjects(self._catalog, self._contents, self.objects, self._resumable)
         parts = PartUploads(self._catalog, self._contents).handlers()
         json_api = [method for table in tables for method in table.methods()]
-        return [*json_api, *self._uploads(), *batch.methods(), *xml.methods(parts)]
+        return [
+            *json_api,
+            *self._uploads(),
+            *batch.methods(),
+            *XmlListing(self._catalog).methods(),
+            *xml.methods(parts),
+        ]
 
     def find(self, bucket: str, name: str, generation: int | None = None) -> StoredObject:
         """A version of an object, the live one by default. Its file never changes, but goes when the version goes.

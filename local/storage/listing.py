@@ -10,7 +10,7 @@ from typing import Any
 from local.storage.catalog import Catalog, Rows
 from local.storage.records import StoredObject
 from local.storage.resources import object_resource
-from local.storage.routes import invalid, number, row, unsupported
+from local.storage.routes import LISTED, invalid, number, row, unsupported
 from local.wire import Answer, Call, Method, flag
 
 PAGE = 1000
@@ -65,14 +65,10 @@ class Listing:
 
     def methods(self) -> list[Method]:
         """The table of methods."""
-        takes = (
-            "prefix delimiter includeTrailingDelimiter includeFoldersAsPrefixes pageToken maxResults startOffset "
-            "endOffset matchGlob versions softDeleted"
-        )
         refuses = "filter; matchGlob with a delimiter"
         one = "/storage/v1/b/{bucket}"
         return [
-            row("storage.objects.list", "GET", f"{one}/o", self._list, takes, refuses=refuses),
+            row("storage.objects.list", "GET", f"{one}/o", self._list, LISTED, refuses=refuses),
             row("storage.managedFolders.list", "GET", f"{one}/managedFolders", self._folders, FOLDERS, supports="none"),
         ]
 
@@ -82,17 +78,17 @@ class Listing:
         return Answer(body={"kind": "storage#managedFolders", "items": []})
 
     def _list(self, call: Call) -> Answer:
-        selection = _selection(call)
-        start = _read_token(call.query["pageToken"]) if call.query.get("pageToken") else (selection.first, 0)
+        chosen = selection(call)
+        start = place_of(call.query["pageToken"]) if call.query.get("pageToken") else (chosen.first, 0)
         limit = number(call.query, "maxResults") or PAGE
         if limit < 0:
             raise invalid(f"Invalid value {limit} for parameter 'maxResults'")
         with self._catalog.reading() as rows:
-            rows.bucket(selection.bucket)
-            page = read_page(rows, selection, start, min(limit, PAGE))
+            rows.bucket(chosen.bucket)
+            page = read_page(rows, chosen, start, min(limit, PAGE))
         body: dict[str, Any] = {"kind": "storage#objects"}
-        if page.following:
-            body["nextPageToken"] = base64.urlsafe_b64encode(json.dumps(page.following).encode()).decode()
+        if token := next_page(page):
+            body["nextPageToken"] = token
         if page.prefixes:
             body["prefixes"] = page.prefixes
         if page.items:
@@ -167,7 +163,12 @@ def glob_pattern(glob: str) -> re.Pattern[str]:
         raise invalid(f"Invalid value {glob!r} for parameter 'matchGlob': {error}") from error
 
 
-def _selection(call: Call) -> Selection:
+def selection(call: Call) -> Selection:
+    """What a request for a listing asks for.
+
+    Raises:
+        CloudError: 400 or 501.
+    """
     query, prefix = call.query, call.query.get("prefix", "")
     if query.get("matchGlob") and query.get("delimiter"):
         raise unsupported("query parameter 'matchGlob' together with 'delimiter'")
@@ -189,7 +190,17 @@ def _state(query: Mapping[str, str]) -> str:
     return "state != 'softDeleted'" if flag(query, "versions") else "state = 'live'"
 
 
-def _read_token(token: str) -> tuple[str, int]:
+def next_page(page: Page) -> str | None:
+    """What names the page after this one, None after the last."""
+    return base64.urlsafe_b64encode(json.dumps(page.following).encode()).decode() if page.following else None
+
+
+def place_of(token: str) -> tuple[str, int]:
+    """Where the page begins that a token names.
+
+    Raises:
+        CloudError: 400 when no page was named so.
+    """
     try:
         name, generation = json.loads(base64.urlsafe_b64decode(token))
         return str(name), int(generation)

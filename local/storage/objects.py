@@ -11,7 +11,7 @@ from local.storage.contents import Contents
 from local.storage.downloads import answer_media
 from local.storage.records import StoredObject, rfc3339
 from local.storage.resources import DEFAULT_TYPE, accepted, changed, object_resource
-from local.storage.routes import IF, invalid, number, row
+from local.storage.routes import IF, LISTED, invalid, number, row
 from local.storage.versions import duplicate, retire
 from local.wire import Answer, Call, Method, flag
 
@@ -36,7 +36,8 @@ class Objects:
             row(get, "HEAD", "/download" + one, self._media, takes),
             row("storage.objects.patch", "PATCH", one, partial(self._change, changed), takes, refuses=ACLS),
             row("storage.objects.update", "PUT", one, partial(self._change, _replaced), takes, refuses=ACLS),
-            row("storage.objects.delete", "DELETE", one, self.delete, takes),
+            # The client for Node deletes what it has listed with the parameters of the listing.
+            row("storage.objects.delete", "DELETE", one, self.delete, f"{takes} {LISTED}"),
             row("storage.objects.restore", "POST", one + "/restore", self._restore, f"copySourceAcl {takes}"),
         ]
 

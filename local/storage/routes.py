@@ -11,10 +11,13 @@ from local.storage.fields import selected
 from local.wire import Answer, Call, CloudError, Method
 
 # They change nothing here: no quotas, no billing, no ACLs to project; `fields` is served for every method alike.
-# `force` is the client for Node's own, which it sends along when it deletes many objects.
-HARMLESS = "alt fields force key prettyPrint projection quotaUser uploadType userIp userProject"
+HARMLESS = "alt fields key prettyPrint projection quotaUser uploadType userIp userProject"
 IF = "ifGenerationMatch ifGenerationNotMatch ifMetagenerationMatch ifMetagenerationNotMatch ifMetaGenerationNotMatch"
 IF_SOURCE = IF.replace("if", "ifSource")
+LISTED = (
+    "prefix delimiter includeTrailingDelimiter includeFoldersAsPrefixes pageToken maxResults startOffset endOffset "
+    "matchGlob versions softDeleted force"  # the last is of the client for Node, which sends it along
+)
 WHOLE = re.compile(r"-?\d{1,18}")  # fits 64 bits
 UNSUPPORTED_HEADERS = ("x-goog-encryption-", "x-goog-copy-source")
 

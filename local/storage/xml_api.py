@@ -103,7 +103,7 @@ class XmlObjects:
         supports = (
             "signed URLs (expiry is checked, the signature is not), resumable and multipart uploads (parts of any size)"
         )
-        refuses = "ACLs, copies, HTML forms, listing"
+        refuses = "ACLs, copies, HTML forms"
         return Method(name, verb, PATH, answer, supports=supports, refuses=refuses, shown=shown)
 
     def _get(self, call: Call) -> Answer:

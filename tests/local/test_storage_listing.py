@@ -1,10 +1,13 @@
 """Listing objects: order, pages, prefixes, globs."""
 
+from xml.etree import ElementTree
+
 import httpx
 import pytest
 from google.cloud import storage
 
 from local.storage.listing import after, glob_pattern
+from tests.conftest import RunningCloud
 
 pytest_plugins = ["tests.local.storage_fixtures"]
 pytestmark = pytest.mark.client
@@ -130,3 +133,20 @@ def test_only_the_fields_asked_for_are_answered(
 def test_a_broken_field_selection_is_refused(tree: storage.Bucket, http: httpx.Client, mask: str) -> None:
     answer = http.get(f"/storage/v1/b/{tree.name}/o", params={"fields": mask})
     assert (answer.status_code, answer.json()["error"]["errors"][0]["reason"]) == (400, "invalidParameter")
+
+
+def test_the_xml_api_lists_the_same_in_pages(tree: storage.Bucket, cloud: RunningCloud) -> None:
+    url, query = f"{cloud.url}/{tree.name}", {"list-type": "2", "delimiter": "/", "max-keys": "2"}
+    found: list[str | None] = []
+    while True:
+        root = ElementTree.fromstring(httpx.get(url, params=query).raise_for_status().content)  # noqa: S314 (ours)
+        place = {"": root.tag.partition("}")[0].strip("{")}
+        found += [key.text for path in ("Contents/Key", "CommonPrefixes/Prefix") for key in root.findall(path, place)]
+        if root.findtext("IsTruncated", None, place) == "false":
+            break
+        query["continuation-token"] = str(root.findtext("NextContinuationToken", None, place))
+    assert sorted(map(str, found)) == ["a", "a/", "b.txt", "b/", "z", "ä"]
+    after = httpx.get(url, params={"list-type": "2", "start-after": "b.txt", "prefix": "b"}).text
+    assert ("b.txt" in after, "b/4" in after) == (False, True)
+    assert httpx.get(url).status_code == 501, "version 1 is refused"
+    assert "NoSuchBucket" in httpx.get(f"{cloud.url}/no-such-bucket", params=query).text

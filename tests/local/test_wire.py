@@ -42,6 +42,7 @@ def test_an_unsupported_call_is_501_and_names_method_and_path(cloud: RunningClou
 def test_the_paths_of_clients_that_leave_out_the_service_find_their_methods(cloud: RunningCloud) -> None:
     assert httpx.post(f"{cloud.url}/b?project=p", json={"name": "without-service"}).status_code == 200
     assert httpx.get(f"{cloud.url}/b/without-service/o?force=true").json()["kind"] == "storage#objects"
+    assert httpx.delete(f"{cloud.url}/b/without-service/o/none?force=true&versions=true").status_code == 404
     assert httpx.get(f"{cloud.url}/storage/v1/b/without-service").json()["name"] == "without-service"
     answer = httpx.post(f"{cloud.url}/projects/p/queries", json={"query": "SELECT 1", "useLegacySql": False})
     assert answer.json()["rows"] == [{"f": [{"v": "1"}]}]
