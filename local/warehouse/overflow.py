@@ -6,7 +6,19 @@ from local.warehouse.rewriting import call, written_once
 from local.warehouse.types import kind
 
 ARITHMETIC, AROUND = (exp.Add, exp.Sub, exp.Mul), (exp.Paren, exp.Neg)
-SIMPLE = (exp.Column, exp.Literal, exp.Cast, exp.Paren, exp.Identifier, exp.DataType)
+# What may be written twice, for DuckDB computes the same expression once.
+SIMPLE = (
+    exp.Column,
+    exp.Literal,
+    exp.Cast,
+    exp.Paren,
+    exp.Identifier,
+    exp.DataType,
+    exp.Trunc,
+    exp.Abs,
+    exp.Floor,
+    exp.Ceil,
+)
 
 
 def guarded(node: exp.Binary) -> exp.Expr | None:
