@@ -28,7 +28,7 @@ env:  ## export lines with which `python -m service` finds a deployed model: eva
 stop: setup  ## stop what `make demo KEEP=1` left running
 	@.venv/bin/python -m local.demo --stop
 
-test: setup lint  ## lint, types and every test (about ten minutes on two cores)
+test: setup lint  ## lint, types and every test (ten to twelve minutes on two cores)
 	@.venv/bin/python -m tools.docker_daemon .venv/bin/pytest -m "not soak" --durations=10
 
 soak: setup  ## the long proofs: each grant taken away, every kill, many histories, every preview (an hour or more)
