@@ -16,6 +16,8 @@ RUN_BY = {
     "make demo": "tests/test_end_to_end.py runs local.demo, which is all the target does after setup",
     "make test": ".ci/run",
     "make bootstrap": "tests/tools/test_bootstrap.py",
+    "make model": "tests/tools/test_check_model.py makes models by tools.new_model",
+    "make check-model": "tests/tools/test_check_model.py",
     "make verify-cloud": "tests/tools/test_verify_cloud.py",
     "make preview": "tests/local/test_preview.py",
     "make recover": "tests/tools/test_recover.py",
