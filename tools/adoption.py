@@ -28,8 +28,10 @@ IDS = {
     "gcp:storage/bucket:Bucket": "{name}",
 }
 # Making one of these twice is making it once: a grant and a switch are there or not, an object is overwritten by
-# itself, an image has the digest of its content, and a provider exists in the state only.
-REPEATABLE = re.compile(r"IamMember$|IAMMember$|:Service$|:BucketObject$|^docker-build:|^pulumi:providers:")
+# itself, an image has the digest of its content, and a provider or a component of ours exists in the state only.
+REPEATABLE = re.compile(
+    r"IamMember$|IAMMember$|:Service$|:BucketObject$|^docker-build:|^pulumi:providers:|^prediction:infra:"
+)
 # The platform makes their ids up, and would make a second one of the same name without a word.
 NUMBERED = {
     "gcp:monitoring/alertPolicy:AlertPolicy": ["alpha", "monitoring", "policies"],

@@ -30,6 +30,14 @@ def test_everything_that_a_stack_declares_can_be_settled_without_a_person() -> N
     assert asked_for == set(), "say in tools/adoption.py how these are found"
 
 
+def test_a_component_is_in_the_state_only_and_needs_no_id(stack: Stack) -> None:
+    source = "".join(file.read_text() for file in (ROOT / "infra" / "components").glob("*.py"))
+    tokens = set(re.findall(r'super\(\).__init__\("([^"]+)"', source))
+    assert len(tokens) > 8
+    for token in tokens:
+        assert adoption.id_of(unfinished(token, "airflow"), stack, {}) == ""
+
+
 def test_an_id_is_made_of_the_inputs_and_of_the_stacks_places(stack: Stack) -> None:
     job = unfinished("gcp:cloudrunv2/job:Job", "churn-training", name="dev-churn-training")
     assert adoption.id_of(job, stack, {}) == "projects/acme/locations/europe-west1/jobs/dev-churn-training"
