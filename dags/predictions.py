@@ -35,6 +35,8 @@ RETRY_DELAY = timedelta(seconds=10)
 # Of the tasks that only make calls. Not of `wait`: its limit is wait.timeout_seconds. And no dagrun_timeout anywhere:
 # it skips the teardown, so that nothing would cancel the job.
 CALLS_LIMIT = timedelta(minutes=10)
+# What is called False makes a run for a tick that passed less than a tenth of the time between ticks ago.
+AT_TICKS_ONLY = timedelta(0)
 ZONES = available_timezones()  # once: looking takes 10 ms, and there may be many files
 
 
@@ -112,7 +114,9 @@ def build(file: DagFile) -> DAG:
     """The DAG of one file."""
     with DAG(
         dag_id=file.dag_id,
-        schedule=CronTriggerTimetable(file.schedule.cron, timezone=file.schedule.timezone),
+        schedule=CronTriggerTimetable(
+            file.schedule.cron, timezone=file.schedule.timezone, run_immediately=AT_TICKS_ONLY
+        ),
         start_date=None,  # a past one makes a run for the last due tick when a DAG is unpaused or its cron changes
         catchup=False,
         max_active_runs=1,

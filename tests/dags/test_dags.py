@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import predictions
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.sdk import DAG
+from airflow.timetables import trigger
+from airflow.timetables.base import TimeRestriction
 
 DAGS = Path(predictions.__file__).parent
 Folder = Callable[..., Path]
@@ -110,6 +112,21 @@ def test_the_sensor_follows_the_json(dags_folder: Folder, dag_json: DagJson) -> 
 def test_no_run_is_made_for_the_past_or_in_parallel(dag: DAG) -> None:
     assert (dag.catchup, dag.max_active_runs, dag.start_date) == (False, 1, None)
     assert dag.is_paused_upon_creation is True
+
+
+def test_a_tick_that_has_just_passed_makes_no_run_when_the_dag_is_unpaused(
+    dags_folder: Folder, dag_json: DagJson
+) -> None:
+    passed = datetime.now(UTC) - timedelta(minutes=2)
+    cron = {"cron": f"{passed.minute} {passed.hour} * * *", "timezone": "UTC"}
+    schedule: Any = load(dags_folder(qa=dag_json("qa", schedule=cron))).dags["qa"].schedule
+    timetable = trigger.CronTriggerTimetable(
+        schedule.expression, timezone="UTC", run_immediately=schedule.run_immediately
+    )
+    never_ran = TimeRestriction(earliest=None, latest=None, catchup=False)
+    first = timetable.next_dagrun_info(last_automated_data_interval=None, restriction=never_ran)
+    assert first is not None
+    assert first.run_after > datetime.now(UTC) + timedelta(hours=23)
 
 
 def test_the_schedule_has_its_time_zone(dag: DAG) -> None:

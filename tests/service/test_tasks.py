@@ -141,9 +141,10 @@ def happen(deployment: Deployment, folder: Path, case: Case) -> None:
         ended = execution.all(case)
     assert {end.code for end in ended} <= {0, -signal.SIGKILL}, "\n".join(end.said for end in ended)
     words = [end.lines[-1]["message"] for end in ended if end.code == 0]
-    assert words.count("Well done.") <= 1, words
+    # A zombie and its repetition are one task, and each that finds the receipt of this task says so.
+    assert words.count("Well done.") <= (2 if case.fate == "a zombie" else 1), words
     if not any(end.code for end in ended):
-        assert words.count("Well done.") == 1, words
+        assert words.count("Well done.") >= 1, words
     assert len(reader.seen) == 2, "first nothing, then all"
     assert check(execution) == reader.seen[-1]
 
