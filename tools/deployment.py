@@ -99,12 +99,11 @@ def job_environment(stack: str, model: str | None, folder: Path) -> dict[str, st
     if model is None or model not in models:
         text = f"Stack '{stack}' has no model '{model}'." if model else f"Stack '{stack}' has {len(models)} models."
         raise BadUsage(text, f"Name one of them with --model: {', '.join(models) or 'there is none yet'}.")
-    known = {**_of_jobs(stack, outputs, model), "AIRFLOW_URL": outputs.get("airflow", {}).get("uri", "")}
-    if stack == LOCAL:
-        ready = _ready(folder.resolve())
-        known["AIRFLOW_URL"] = json.loads(ready.read_text())["url"] if ready.exists() else ""
-        known |= server.read_state(folder.resolve())["env"]
-    return known
+    known = _of_jobs(stack, outputs, model)
+    if stack != LOCAL:
+        return {**known, "AIRFLOW_URL": outputs.get("airflow", {}).get("uri", "")}
+    rehearsal = server.read_state(folder.resolve())["env"]
+    return {**rehearsal, **known, "AIRFLOW_URL": _local_url(folder.resolve()) or ""}
 
 
 def _of_jobs(stack: str, outputs: Mapping[str, Any], model: str) -> dict[str, str]:
@@ -132,15 +131,17 @@ def _enter(folder: Path) -> None:
     os.execve(sys.executable, sys.orig_argv, {**os.environ, "PATH": path, **state["env"]})  # noqa: S606 - this program
 
 
-def _ready(folder: Path) -> Path:
-    return folder / "logs" / "airflow.ready"
+def _local_url(folder: Path) -> str | None:
+    """Where a rehearsal's Airflow answers, None where none runs."""
+    ready = folder / "logs" / "airflow.ready"
+    return str(json.loads(ready.read_text())["url"]) if ready.exists() else None
 
 
 def _local_airflow(folder: Path) -> AirflowClient:
-    ready = _ready(folder)
-    if not ready.exists():
+    url = _local_url(folder)
+    if url is None:
         raise BadUsage(f"No Airflow runs in '{folder}'.", KEEP_ONE)
-    return AirflowClient(json.loads(ready.read_text())["url"])
+    return AirflowClient(url)
 
 
 def _airflow(outputs: Mapping[str, Any], stack: str) -> AirflowClient:

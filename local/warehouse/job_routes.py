@@ -257,7 +257,7 @@ class JobRoutes:
 
 
 def _typed(configuration: Resource) -> Resource:
-    """A configuration with its jobType.
+    """A configuration with its jobType, and its query's parameters as texts.
 
     Raises:
         CloudError: 400 unless it names exactly one kind of job, and messages are where it must have messages.
@@ -265,16 +265,17 @@ def _typed(configuration: Resource) -> Resource:
     kinds = [k for k in KINDS if k in configuration]
     if len(kinds) != 1:
         raise CloudError(400, "required", f"Required parameter is missing: one of configuration.{{{', '.join(KINDS)}}}")
-    for key in MESSAGES & configuration[kinds[0]].keys():
-        if not isinstance(configuration[kinds[0]][key], dict | None):
-            raise CloudError(400, "invalid", f"Invalid value at 'job.configuration.{kinds[0]}.{key}': not an object")
-    own = configuration[kinds[0]]
-    return {**configuration, "jobType": kinds[0].upper()} | ({"query": _with_texts(own)} if kinds == ["query"] else {})
+    [kind] = kinds
+    own = configuration[kind]
+    for key in MESSAGES & own.keys():
+        if not isinstance(own[key], dict | None):
+            raise CloudError(400, "invalid", f"Invalid value at 'job.configuration.{kind}.{key}': not an object")
+    return {**configuration, kind: _with_texts(own), "jobType": kind.upper()}
 
 
-def _with_texts(query: Resource) -> Resource:
-    given = query.get("queryParameters")
-    return query | {"queryParameters": as_texts(given)} if given else query
+def _with_texts(own: Resource) -> Resource:
+    given = own.get("queryParameters")  # of a query; other kinds of jobs have none
+    return own | {"queryParameters": as_texts(given)} if given else own
 
 
 def _shown(resource: Resource, call: Call) -> Resource:

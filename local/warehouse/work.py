@@ -7,7 +7,7 @@ from typing import Any, cast
 import duckdb
 from sqlglot import exp
 
-from local.warehouse import constants, copies, dml, loads, queries
+from local.warehouse import copies, dml, loads, option_values, queries
 from local.warehouse.access import Access, Authority
 from local.warehouse.catalog import Catalog, Ref, Resource, now_ms
 from local.warehouse.database import Database
@@ -233,7 +233,7 @@ class Work:
         if isinstance(tree, exp.Export):
             return self.exports.statement(session, tree, self._sizes, configuration)
         if isinstance(tree, exp.Create | exp.Drop | exp.Alter):
-            constants.put(session, tree, self._sizes)
+            option_values.put(session, tree, self._sizes)
             return self.definitions.run(session, tree, configuration)
         return dml.run(session, tree, self._sizes, configuration)
 
