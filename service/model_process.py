@@ -21,6 +21,7 @@ from service.logs import bytes_of, event, step
 from service.placeholders import expanded
 from service.run import Run
 from service.spec import ModelSpec
+from service.stopping import held_back
 
 ADAPTER = Path(__file__).with_name("model_adapter.py")
 METRICS = "metrics.json"
@@ -122,9 +123,28 @@ def metrics(output_path: Path) -> dict[str, Any]:
 def _listen(command: list[str], folder: Path, environment: dict[str, str], hidden: tuple[str, ...]) -> tuple[int, str]:
     """Run a command, log each line it says without the hidden values, and return its exit code and last words."""
     words: deque[str] = deque(maxlen=LAST_LINES)
+    process, listeners = None, list[Thread]()
+    try:
+        with held_back():
+            process = _started(command, folder, environment)
+            for stream, name in ((process.stdout, "stdout"), (process.stderr, "stderr")):
+                # Daemons, joined with a limit: a program that the model left behind may hold the pipe open.
+                listeners.append(Thread(target=_relay, args=(stream, name, words, hidden), daemon=True))
+                listeners[-1].start()
+        code = process.wait()
+    finally:
+        if process:
+            with process:
+                _end_group(process)
+                for listener in listeners:
+                    listener.join(GRACE_SECONDS)
+    return code, "\n".join(words)[-LAST_CHARACTERS:]
+
+
+def _started(command: list[str], folder: Path, environment: dict[str, str]) -> "subprocess.Popen[str]":
     try:
         # A group of its own, so that children of the model end with it.
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command,
             cwd=folder,
             env=environment,
@@ -140,21 +160,6 @@ def _listen(command: list[str], folder: Path, environment: dict[str, str], hidde
         raise BadUsage(
             text, "Set MODEL_PYTHON to the Python of the model's environment.", where="environment"
         ) from error
-    with process:
-        listeners = [
-            # Daemons, joined with a limit: a program that the model left behind may hold the pipe open.
-            Thread(target=_relay, args=(stream, name, words, hidden), daemon=True)
-            for stream, name in ((process.stdout, "stdout"), (process.stderr, "stderr"))
-        ]
-        for listener in listeners:
-            listener.start()
-        try:
-            code = process.wait()
-        finally:
-            _end_group(process)
-            for listener in listeners:
-                listener.join(GRACE_SECONDS)
-    return code, "\n".join(words)[-LAST_CHARACTERS:]
 
 
 def _relay(stream: IO[str] | None, name: str, words: deque[str], hidden: tuple[str, ...]) -> None:

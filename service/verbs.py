@@ -5,15 +5,11 @@ Does not own the command line (`arguments.py`), how failures end (`cli.py`), or 
 
 import argparse
 import json
-import signal
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from service import (
     application,
@@ -29,10 +25,11 @@ from service import (
     versions,
 )
 from service.clients import connect
-from service.errors import BadUsage, UpstreamFailed
+from service.errors import BadUsage
 from service.receipt import Status
 from service.run import Run, perform
 from service.settings import Settings
+from service.stopping import stoppable
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def _replay(args: argparse.Namespace, known: Settings) -> None:
     if not found:
         text = f"Run '{args.run_id}' has no receipt of success in 'gs://{clients.runs.name}'."
         raise BadUsage(text, "Name a run that succeeded; the table of runs lists them.")
-    with tempfile.TemporaryDirectory(prefix="predictions-") as folder, _stoppable():
+    with tempfile.TemporaryDirectory(prefix="predictions-") as folder, stoppable():
         model = spec.load(known.models_folder / known.model)
         run = Run(
             settings=known,
@@ -131,7 +128,7 @@ def _history(_: argparse.Namespace, known: Settings) -> None:
 
 def _perform(args: argparse.Namespace, known: Settings, action: str, work: Callable[[Run], Status | None]) -> None:
     model = spec.load(known.models_folder / known.model)
-    with tempfile.TemporaryDirectory(prefix="predictions-") as folder, _stoppable():
+    with tempfile.TemporaryDirectory(prefix="predictions-") as folder, stoppable():
         run = Run(
             settings=known,
             spec=model,
@@ -142,22 +139,6 @@ def _perform(args: argparse.Namespace, known: Settings, action: str, work: Calla
             force_reason=args.reason if args.force else None,
         )
         perform(run, work)
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into an error, so that the model's process is ended and the receipt still written."""
-
-    def stop(number: int, _: FrameType | None) -> NoReturn:
-        text = f"The run was stopped by {signal.Signals(number).name}: it was cancelled, or over its time limit."
-        raise UpstreamFailed(text, "If it needs longer, raise timeout_seconds in model.yaml.")
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 VERBS = {

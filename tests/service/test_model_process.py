@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 from dataclasses import replace
@@ -18,6 +19,7 @@ from service import model_process, settings, spec
 from service.clients import Clients
 from service.errors import BadData, BadUsage, UpstreamFailed
 from service.run import Run
+from service.stopping import stoppable
 from tests.service.deployments import write_model
 
 ENV = dict.fromkeys(("GOOGLE_CLOUD_PROJECT", "LOCATION", "DATASET", "MODELS_BUCKET", "RUNS_BUCKET"), "somewhere")
@@ -114,6 +116,24 @@ def test_a_secret_that_the_model_prints_is_not_in_the_log(tmp_path: Path, caplog
     )
     assert '"TIDE_TOKEN": "***"' in caplog.text, "the model has it"
     assert "hush" not in caplog.text
+
+
+def test_a_stop_that_comes_while_the_model_starts_ends_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was lost between the model's start and the watch over it, and the run waited for the model's own end."""
+    started = list[subprocess.Popen[str]]()
+
+    def start_and_stop(command: list[str], **options: Any) -> "subprocess.Popen[str]":
+        process = popen(command, **options)
+        if "--config" in command:
+            started.append(process)
+            signal.raise_signal(signal.SIGTERM)
+        return process
+
+    run, popen = run_with(tmp_path, {"misdeed": "hang"}), subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", start_and_stop)
+    with stoppable(), pytest.raises(UpstreamFailed, match="stopped by SIGTERM"):
+        do(run)
+    assert started[0].returncode is not None
 
 
 def test_a_model_ends_with_us(tmp_path: Path) -> None:
