@@ -87,11 +87,10 @@ def columns(connection: duckdb.DuckDBPyConnection, files: DataFiles) -> dict[str
     return {name: kind for name, kind, *_ in rows}
 
 
-def copy(connection: duckdb.DuckDBPyConnection, select: str, path: Path, format: str) -> int:
-    """Write the rows of a SELECT into one file, and return how many they are."""
+def copy(connection: duckdb.DuckDBPyConnection, select: str, path: Path, format: str) -> None:
+    """Write the rows of a SELECT into one file."""
     options = "FORMAT csv, HEADER true" if format == "csv" else PARQUET
-    (rows,) = connection.execute(f"COPY ({select}) TO {literal(str(path))} ({options})").fetchone() or (0,)
-    return int(rows)
+    connection.execute(f"COPY ({select}) TO {literal(str(path))} ({options})")
 
 
 def unreadable(files: DataFiles, error: duckdb.Error) -> ServiceError:

@@ -9,15 +9,13 @@ a plan of an attempt that began after itself is late: it delivers nothing and is
 of two overlapping runs wins.)
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from google.cloud import bigquery
 from google.cloud.bigquery import SchemaField
 
-from service import data_files, fingerprint, objects, predictions, warehouse_jobs
+from service import fingerprint, objects, predictions, warehouse_jobs
 from service.errors import UpstreamFailed
 from service.logs import bytes_of, event, step
 from service.predictions import Content
@@ -32,43 +30,35 @@ TRIES = 24  # with three at once nobody has needed more than four
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One delivery of a run date; `state` becomes "delivered" once the partition was seen to hold it.
-
-    What is to be loaded is named by the generations of the files. Their fingerprint is there with "delivered": it is
-    made while the job runs.
-    """
+    """One delivery of a run date; `state` becomes "delivered" once the partition was seen to hold it."""
 
     sequence: int
     files: dict[str, int]  # the generation of each, by its address
     rows: int
+    fingerprint: str
     load_job: str
     model_version: str
     run_id: str
     execution: str
     started_at: str
     state: str = PLANNED
-    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """What is ready to be loaded: files in the bucket under names that nobody writes again."""
+    """What is ready to be loaded: files in the bucket under names that nobody writes again, and what they hold."""
 
     files: dict[str, int]
     rows: int
     bytes: int
+    fingerprint: str
     predicted_at: datetime
     started_at: str  # of the attempt, or of the execution whose tasks made it together
 
 
 def deliver(run: Run, content: Content) -> Status:
-    """Stage a file of predictions, then see `carry_out`; the file's fingerprint is made meanwhile."""
-    with data_files.connect(run.folder) as connection, ThreadPoolExecutor(max_workers=1) as beside:
-        made = beside.submit(predictions.fingerprint_of, run, connection, content)
-        try:
-            return carry_out(run, stage(run, content), made.result)
-        finally:
-            connection.interrupt()  # of what nobody waits for any more
+    """Stage a file of predictions, then see `carry_out`."""
+    return carry_out(run, stage(run, content))
 
 
 def stage(run: Run, content: Content) -> Staged:
@@ -80,19 +70,17 @@ def stage(run: Run, content: Content) -> Staged:
         files={f"gs://{run.clients.runs.name}/{name}": generation},
         rows=content.rows,
         bytes=bytes_of(content.path),
+        fingerprint=content.fingerprint,
         predicted_at=content.predicted_at,
         started_at=f"{run.started_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
     )
 
 
-def carry_out(run: Run, staged: Staged, fingerprint_of: Callable[[], str]) -> Status:
+def carry_out(run: Run, staged: Staged) -> Status:
     """Put the predictions into the run date's partition, and see that they are there.
 
     Safe to repeat: the partition then holds the last delivery. After a failure it holds an earlier one, complete. Tasks
     of one execution that do this at once plan the same: the second takes the plan of the first for its own.
-
-    Args:
-        fingerprint_of: answers the fingerprint of what was staged; asked when the load job has ended.
 
     Returns:
         succeeded, or superseded when a run that began later has delivered, or has planned to.
@@ -123,7 +111,7 @@ def carry_out(run: Run, staged: Staged, fingerprint_of: Callable[[], str]) -> St
         raise fault.as_error(
             f"The load into '{_partition(run)}' failed", "Deploy the stack with `pulumi up`.", run.names
         )
-    return _conclude(run, plan, staged, fingerprint_of())
+    return _conclude(run, plan, staged)
 
 
 def read_plan(run: Run) -> tuple[Plan | None, int]:
@@ -141,6 +129,7 @@ def _plan(run: Run, staged: Staged, sequence: int) -> Plan:
         sequence=sequence,
         files=staged.files,
         rows=staged.rows,
+        fingerprint=staged.fingerprint,
         load_job=warehouse_jobs.unique_id(readable, run.settings.table, *staged.files, *staged.files.values()),
         model_version=str(run.facts.model_version),
         run_id=run.id,
@@ -168,20 +157,20 @@ def _drive(run: Run, plan: Plan) -> JobFault | None:
     return warehouse_jobs.run_to_end(client, plan.load_job, insert)
 
 
-def _conclude(run: Run, plan: Plan, staged: Staged, due: str) -> Status:
+def _conclude(run: Run, plan: Plan, staged: Staged) -> Status:
     """See that the partition holds the plan's rows, and mark the plan as delivered."""
     found, own_rows = _found(run, staged)
     latest, at = read_plan(run)
     if latest is not None and latest.sequence != plan.sequence:
         return _superseded(run, latest, staged)
-    if found != due or own_rows != plan.rows:
+    if found != plan.fingerprint or own_rows != plan.rows:
         text = f"Partition '{_partition(run)}' does not hold what job '{plan.load_job}' loaded: its fingerprint is "
-        text += f"'{found}', not '{due}', and {own_rows} rows are of this run, not {plan.rows}."
+        text += f"'{found}', not '{plan.fingerprint}', and {own_rows} rows are of this run, not {plan.rows}."
         raise UpstreamFailed(text, "See who else writes to the table, then run the same command again.")
-    delivered = replace(plan, state=DELIVERED, fingerprint=due)
+    delivered = replace(plan, state=DELIVERED)
     if not objects.swap_json(run.clients.runs, plan_name(run.run_date), asdict(delivered), generation=at):
         return _superseded(run, read_plan(run)[0] or plan, staged)
-    run.facts.rows, run.facts.output_fingerprint = plan.rows, due
+    run.facts.rows, run.facts.output_fingerprint = plan.rows, plan.fingerprint
     text = f"{plan.rows} predictions are in {_partition(run)}."
     step("delivery", text, rows=plan.rows, bytes=staged.bytes, load_job=plan.load_job)
     return "succeeded"

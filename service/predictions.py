@@ -29,10 +29,15 @@ DUCKDB_TYPES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """A file for the table."""
+    """A file for the table: its path, and what it must hold once it is there.
+
+    The fingerprint leaves out what every row shares (run date and id, version, time): the same predictions made twice
+    have the same fingerprint.
+    """
 
     path: Path
     rows: int
+    fingerprint: str
     predicted_at: datetime
 
 
@@ -67,7 +72,7 @@ def parsed_time(text: str) -> datetime:
 
 
 def write(run: Run, connection: duckdb.DuckDBPyConnection, files: DataFiles, predicted_at: datetime) -> Content:
-    """Write the predictions in the table's columns and types."""
+    """Write the predictions in the table's columns and types, and fingerprint what was written."""
     values = [
         f"DATE '{run.run_date}' AS run_date",
         *(f"{cast(column)} AS {data_files.name(column.name)}" for column in run.spec.columns),
@@ -76,18 +81,11 @@ def write(run: Run, connection: duckdb.DuckDBPyConnection, files: DataFiles, pre
         f"TIMESTAMP WITH TIME ZONE '{predicted_at.isoformat()}' AS predicted_at",
     ]
     path = run.folder / "delivery.parquet"
-    rows = data_files.copy(connection, data_files.select(", ".join(values), files.relation()), path, "parquet")
-    return Content(path=path, rows=rows, predicted_at=predicted_at)
-
-
-def fingerprint_of(run: Run, connection: duckdb.DuckDBPyConnection, content: Content) -> str:
-    """The fingerprint of what was written, which the partition must have.
-
-    It leaves out what every row shares (run date and id, version, time): the same predictions made twice have the same.
-    """
-    written = DataFiles((content.path,), "parquet")
+    data_files.copy(connection, data_files.select(", ".join(values), files.relation()), path, "parquet")
+    written = DataFiles((path,), "parquet")
     answer = connection.execute(fingerprint.duckdb_sql(hashed(run), written.relation())).fetchone()
-    return fingerprint.text(*(answer or (0, 0, 0)))
+    rows, first, second = answer or (0, 0, 0)
+    return Content(path=path, rows=rows, fingerprint=fingerprint.text(rows, first, second), predicted_at=predicted_at)
 
 
 def _same(text: str) -> str:

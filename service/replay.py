@@ -84,8 +84,7 @@ def _replay_tasks(run: Run, receipt: dict[str, Any], data: PreparedInput) -> dic
 def _fingerprint(run: Run, receipt: dict[str, Any], output: Path) -> str:
     made_at = predictions.parsed_time(receipt["predicted_at"])
     with data_files.connect(run.folder) as connection:
-        content = predictions.write(run, connection, predictions.find(output), made_at)
-        return predictions.fingerprint_of(run, connection, content)
+        return predictions.write(run, connection, predictions.find(output), made_at).fingerprint
 
 
 def _digests(folder: Path) -> dict[str, str]:

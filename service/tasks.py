@@ -67,7 +67,7 @@ def _made(run: Run, split: Split) -> Part:
     words = model_process.run_model(run, data_path=data.path, model_path=model, output_path=output)
     with model_process.quoting(words):
         metrics = model_process.metrics(output)
-        content, found = _checked(run, data, output, split)
+        content = _checked(run, data, output, split)
     name = f"{parts.folder(run)}part-{run.settings.task_index}-{run.settings.attempt}.parquet"
     generation = objects.create_file(run.clients.runs, name, content.path)
     return Part(
@@ -75,7 +75,7 @@ def _made(run: Run, split: Split) -> Part:
         uri=f"gs://{run.clients.runs.name}/{name}",
         generation=generation,
         rows=content.rows,
-        fingerprint=found,
+        fingerprint=content.fingerprint,
         due=data.due or KeyDigest(),
         metrics=metrics,
         environment_fingerprint=run.facts.environment_fingerprint,
@@ -85,18 +85,13 @@ def _made(run: Run, split: Split) -> Part:
     )
 
 
-def _checked(run: Run, data: PreparedInput, output: Path, split: Split) -> tuple[predictions.Content, str]:
-    """Hold the part against its share of the input, so that what is wrong is told before it is stored.
-
-    Returns:
-        The part in the table's form, and its fingerprint.
-    """
+def _checked(run: Run, data: PreparedInput, output: Path, split: Split) -> predictions.Content:
+    """Hold the part against its share of the input, so that what is wrong is told before it is stored."""
     files = predictions.find(output)
     with data_files.connect(run.folder) as connection:
         findings = gate.examine(connection, files, data.files, run.spec.columns, run.spec.entity_key, due=data.due)
         application.judge_findings(run, [finding.masked() for finding in findings], files)
-        content = predictions.write(run, connection, files, predictions.parsed_time(split.predicted_at))
-        return content, predictions.fingerprint_of(run, connection, content)
+        return predictions.write(run, connection, files, predictions.parsed_time(split.predicted_at))
 
 
 def _delivered(run: Run, split: Split, found: list[Part]) -> Status | None:
@@ -113,11 +108,11 @@ def _delivered(run: Run, split: Split, found: list[Part]) -> Status | None:
         files={part.uri: int(part.generation or 0) for part in found if part.uri},
         rows=sum(part.rows for part in found),
         bytes=bytes_of(run.folder / "parts"),
+        fingerprint=fingerprint.combined(part.fingerprint for part in found),
         predicted_at=predictions.parsed_time(split.predicted_at),
         started_at=split.started_at,
     )
-    whole = fingerprint.combined(part.fingerprint for part in found)
-    return delivery.carry_out(run, staged, lambda: whole)
+    return delivery.carry_out(run, staged)
 
 
 def _gather(run: Run, split: Split, found: list[Part]) -> None:
