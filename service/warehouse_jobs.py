@@ -20,8 +20,9 @@ Job = bigquery.QueryJob | bigquery.LoadJob | bigquery.CopyJob | bigquery.Extract
 FINAL_REASONS = frozenset(
     {"accessDenied", "bytesBilledLimitExceeded", "invalid", "invalidQuery", "notFound", "resourcesExceeded"}
 )
-# The client's own wait begins with a second, which most of our jobs do not take.
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
+# A job's end is seen at most this part of its time late. The client's own wait begins with a second, and grows faster.
+PAUSE_SHARE = 0.1
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,12 @@ def run_to_end(
         job = client.get_job(job_id, location=client.location)
     except (BadRequest, Forbidden, NotFound) as error:
         return _refused(job_id, error)
-    deadline = time.monotonic() + timeout_seconds if timeout_seconds else None
-    pause = FIRST_PAUSE_SECONDS
+    waited_from = time.monotonic()
     while not job.done():
-        if deadline and time.monotonic() > deadline:
+        waited = time.monotonic() - waited_from
+        if timeout_seconds and waited > timeout_seconds:
             raise TimeoutError(f"Job '{job_id}' still runs after {timeout_seconds} seconds")
-        time.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+        time.sleep(min(max(waited * PAUSE_SHARE, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS))
     fault = job.error_result
     return JobFault(job_id, fault.get("reason", "unknown"), fault.get("message", "")) if fault else None
 
