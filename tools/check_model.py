@@ -58,10 +58,8 @@ class Trial:
         folder = self.folder / name
         folder.mkdir()
         run, output = self.made(action, folder), folder / "output"
-        wanted, rows = run.action.input.format, rows or sample_rows.of_action(self.model, action)
-        data = rows.paths[0]
-        if wanted != rows.format:
-            data = sample_rows.converted(self.model, rows, folder, wanted)
+        rows = sample_rows.as_read(self.model, action, rows or sample_rows.of_action(self.model, action), folder)
+        (data,) = rows.paths
         before = self._sources()
         try:
             words = model_process.run_model(run, data_path=data, model_path=version or output, output_path=output)

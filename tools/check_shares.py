@@ -15,6 +15,7 @@ from service.data_files import DataFiles
 from service.errors import BadData
 from service.run import Run
 from service.spec import ModelSpec
+from tools import sample_rows
 
 SHARES = 4  # at most: each is a start of the model, and what looks at other rows is found by a few
 TOLERANCE = 1e-9  # relative; sums over fewer rows may end in other last digits
@@ -54,8 +55,10 @@ def check(trial: Trial, rows: DataFiles, version: Path, whole: Path) -> int:
     tasks = min(trial.model.actions["application"].tasks, SHARES)
     if tasks == 1:
         return 1
-    made = []
-    for task, share, count in _shares(trial, rows, tasks):
+    made, folder = [], trial.folder / "shares"
+    folder.mkdir()
+    # The types before the split: a share is a file of its own, in which text stays text.
+    for task, share, count in _shares(trial, sample_rows.as_read(trial.model, "application", rows, folder), tasks):
         alone = f"Given the rows of one task ({count} of them) alone"
         try:
             made.append(predictions.find(trial.run("application", f"of-share-{task}", version, rows=share)))
@@ -68,11 +71,9 @@ def check(trial: Trial, rows: DataFiles, version: Path, whole: Path) -> int:
 
 def _shares(trial: Trial, rows: DataFiles, tasks: int) -> Iterator[tuple[int, DataFiles, int]]:
     """Each share that holds rows, as the tasks would take it, with its number of rows."""
-    folder = trial.folder / "shares"
-    folder.mkdir()
-    run = trial.made("application", folder)
+    run = trial.made("application", trial.folder / "shares")
     for task in range(tasks):
-        with data_files.connect(folder) as connection:
+        with data_files.connect(run.folder) as connection:
             share = inputs.share_of(run, connection, rows, task, tasks)
             counted = connection.execute(data_files.select("count(*)", share.relation())).fetchone()
         if counted and counted[0]:

@@ -39,20 +39,25 @@ def columns(rows: DataFiles, folder: Path) -> list[str]:
         return list(data_files.columns(connection, rows))
 
 
-def converted(model: ModelSpec, rows: DataFiles, folder: Path, wanted: str) -> Path:
-    """Write the rows in another format.
+def as_read(model: ModelSpec, action: str, rows: DataFiles, folder: Path) -> DataFiles:
+    """The rows in the format that the model reads for an action, written into a folder if they have another.
 
     A CSV file has no types, but the Parquet that BigQuery exports has: numbers and dates are told by their look. The
-    entity's key stays what it is, for 007 is not 7.
+    entity's key stays what it is where schema.json says STRING, for 007 is not 7.
     """
+    wanted = model.actions[action].input.format
+    if wanted == rows.format:
+        return rows
     path = folder / f"data.{wanted}"
+    (key,) = (column for column in model.columns if column.name == model.entity_key)
     with data_files.connect(folder) as connection:
         listed = "*"
         if rows.format == "csv":
             names = data_files.columns(connection, rows)
-            listed = ", ".join(_typed(connection, rows, name, keep=name == model.entity_key) for name in names)
+            text = key.name if key.type == "STRING" else None
+            listed = ", ".join(_typed(connection, rows, name, keep=name == text) for name in names)
         data_files.copy(connection, data_files.select(listed, rows.relation()), path, wanted)
-    return path
+    return DataFiles((path,), wanted)
 
 
 def _typed(connection: duckdb.DuckDBPyConnection, rows: DataFiles, column: str, *, keep: bool) -> str:

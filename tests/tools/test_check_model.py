@@ -11,7 +11,7 @@ import pytest
 from service import spec
 from service.errors import BadUsage, ServiceError
 from tests.conftest import ROOT
-from tools import check_model, new_model, sample_rows
+from tools import check_model, check_shares, new_model, sample_rows
 
 
 @pytest.fixture(params=["churn"])
@@ -105,15 +105,41 @@ def test_each_mistake_is_told_with_its_place(folder: Path, mistake: str) -> None
 
 
 def test_a_model_that_reads_parquet_is_given_numbers_and_keys_as_they_will_come(folder: Path) -> None:
+    for action in ("training", "application"):
+        replaced("model.yaml", f"samples/{action}.csv}}", f"samples/{action}.csv, format: parquet}}")(folder)
+
+    def kinds(action: str) -> dict[str, str]:
+        model = spec.load(folder)
+        (path,) = sample_rows.as_read(model, action, sample_rows.of_action(model, action), folder).paths
+        return {field.name: str(field.type) for field in pyarrow.parquet.read_schema(path)}
+
+    assert kinds("application") == {"customer_id": "string", "group": "string"}
+    assert kinds("training")["outcome"] == "int64"
+    replaced("schema.json", '"type": "STRING"', '"type": "INT64"')(folder)
+    assert kinds("application") == {"customer_id": "int64", "group": "string"}
+
+
+def test_the_shares_of_a_model_that_reads_parquet_have_the_types_of_the_whole(folder: Path) -> None:
+    """Each share was text once more, and a model that counts days stopped at it."""
+    SHARED(folder)
     replaced("model.yaml", "samples/application.csv}", "samples/application.csv, format: parquet}")(folder)
-    trial = check_model.Trial(spec.load(folder), sys.executable, folder, check_model.RUN_DATE)
-    rows = sample_rows.of_action(trial.model, "application")
-    table = pyarrow.parquet.read_table(sample_rows.converted(trial.model, rows, folder, "parquet"))
-    kinds = {field.name: str(field.type) for field in table.schema}
-    assert kinds == {"customer_id": "string", "group": "string"}
-    rows = sample_rows.of_action(trial.model, "training")
-    table = pyarrow.parquet.read_table(sample_rows.converted(trial.model, rows, folder, "parquet"))
-    assert str(table.schema.field("outcome").type) == "int64"
+    replaced("samples/application.csv", "\n", ",visits\n")(folder)
+    sample = folder / "samples" / "application.csv"
+    header, *lines = sample.read_text().splitlines()
+    sample.write_text("\n".join([header, *(f"{line},{at}" for at, line in enumerate(lines))]))
+    reads = """if config["data_path"].endswith("parquet"):
+        import duckdb
+        found = duckdb.read_parquet(config["data_path"])
+        assert str(found.types[2]) == "BIGINT", found.types
+        return [dict(zip(found.columns, row)) for row in found.fetchall()]
+    with Path(config["data_path"])"""
+    replaced(MAIN, 'with Path(config["data_path"])', reads)(folder)
+    work = folder.parent / "work"
+    work.mkdir()
+    trial = check_model.Trial(spec.load(folder), sys.executable, work, check_model.RUN_DATE)
+    version = trial.run("training", "version")
+    whole = trial.run("application", "whole", version)
+    assert check_shares.check(trial, sample_rows.of_action(trial.model, "application"), version, whole) == 3
 
 
 def test_a_model_that_reads_a_table_needs_sample_rows(folder: Path) -> None:
