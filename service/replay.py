@@ -33,9 +33,7 @@ def replay(run: Run, receipt: dict[str, Any]) -> dict[str, Any]:
     if receipt["status"] != "succeeded":
         raise BadUsage(f"Run '{receipt['run_id']}' {receipt['status']}.", "Name a run that succeeded.")
     if receipt["image_digest"] != run.settings.image_digest:
-        text = f"Run '{receipt['run_id']}' ran in image '{receipt['image_digest']}', and this is"
-        text += f" '{run.settings.image_digest}'"
-        raise BadUsage(f"{text}: other code or libraries prove nothing.", "Replay it in that image.")
+        raise _other_image(run, receipt)
     run.facts.model_version = receipt["model_version"]
     manifest = versions.read(run.clients.models, receipt["model_version"])
     data = inputs.prepare(run)
@@ -58,6 +56,18 @@ def replay(run: Run, receipt: dict[str, Any]) -> dict[str, Any]:
             then["output"] = {name: file["sha256"] for name, file in manifest.files.items()}
             now["output"] = _digests(output)
     return _compared(receipt["run_id"], then, now)
+
+
+def _other_image(run: Run, receipt: dict[str, Any]) -> BadUsage:
+    digests = receipt["image_digest"], run.settings.image_digest
+    then, now = (f"in image '{digest}'" if digest else "by hand" for digest in digests)
+    text = f"Run '{receipt['run_id']}' was made {then}, and this is {now}: other code or libraries prove nothing."
+    if not receipt["image_digest"]:
+        return BadUsage(text, "Replay it by hand, at the receipt's commit.")
+    job = receipt["execution"].rpartition("-")[0]
+    command = f"gcloud run jobs execute {job} --region={run.settings.location} --tasks=1"
+    to_do = "Replay it in that image, which the job has until the next deployment changes it"
+    return BadUsage(text, f"{to_do}: {command} --args=replay,--run-id={receipt['run_id']}")
 
 
 def _replay_tasks(run: Run, receipt: dict[str, Any], data: PreparedInput) -> dict[str, Any]:

@@ -29,7 +29,10 @@ ON_THE_PLATFORM = {
     "IMAGE_DIGEST": "the digest of this image, for the receipt",
     "CODE_COMMIT": "the commit that this image was built from, for the receipt",
 }
-TO_RUN_THE_MODEL = {"MODEL_PYTHON": "the Python interpreter of the model's own virtual environment"}
+TO_RUN_THE_MODEL = {
+    "MODEL_PYTHON": "the Python interpreter of the model's own virtual environment; `python -m local.environments` "
+    "builds it, and `make env` then tells where it is"
+}
 
 # What the model's process keeps of our environment: nothing that names Google, an identity or an endpoint.
 KEPT_FOR_THE_MODEL = ("PATH", "LANG", "LC_ALL")

@@ -1,6 +1,7 @@
 """What `make demo` runs, seen from outside: rows, receipts, log entries, task counts, and what a second run changes."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -131,6 +132,11 @@ def test_a_model_is_found_by_its_stack_and_another_is_refused_with_the_names_the
     command = [sys.executable, "-m", "tools.job_environment", "--folder", demo.env["LOCAL_CLOUD_FOLDER"]]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "export RUNS_BUCKET=local-project-local-customer-value-runs" in found
+    [python] = [line.partition("=")[2] for line in found.splitlines() if line.startswith("export MODEL_PYTHON=")]
+    subprocess.run([python, "-c", "import scipy"], check=True)
+    entered = os.environ | demo.env
+    done = subprocess.run(command[:3], cwd=ROOT, env=entered, capture_output=True, text=True, check=True)
+    assert done.stdout == found, "a shell that has the environment of `python -m local env` needs no --folder"
     other = subprocess.run([*command, "--model", "churn"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (other.returncode, other.stdout) == (2, "")
     assert "no model 'churn'. Name one of them with --model: customer_value." in other.stderr

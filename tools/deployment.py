@@ -1,7 +1,7 @@
 """Finds a deployed stack's Airflow, DAGs, buckets and tables for a person's command, by the stack's own outputs.
 
-A stack's Airflow is asked with the person's Google credentials. The stack `local` is the rehearsal that `make demo
-KEEP=1` left running. Does not own what is done there.
+A stack's Airflow is asked with the person's Google credentials. The stack `local` is the rehearsal whose environment
+the shell has (`python -m local env`), else the one that `make demo KEEP=1` left running. Does not own what is done.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
-from local import server
+from local import environments, server
 from local.airflow_client import AirflowClient
 from service import settings, spec
 from service.errors import BadUsage
@@ -54,7 +54,8 @@ class Deployment:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that say which deployment is meant."""
     parser.add_argument("--stack", default=LOCAL, help="(default: %(default)s)")
-    parser.add_argument("--folder", type=Path, default=KEPT, help="of the kept rehearsal (default: %(default)s)")
+    folder = Path(os.environ.get("LOCAL_CLOUD_FOLDER", KEPT))
+    parser.add_argument("--folder", type=Path, default=folder, help="of the rehearsal (default: %(default)s)")
 
 
 def find(stack: str, model: str, folder: Path) -> Deployment:
@@ -82,7 +83,8 @@ def find(stack: str, model: str, folder: Path) -> Deployment:
 def job_environment(stack: str, model: str | None, folder: Path) -> dict[str, str]:
     """What a model's jobs find in their environment, for `python -m service` by hand; and how to reach a rehearsal.
 
-    Neither image nor commit is in it: what a person does at a keyboard was not done by the image.
+    Neither image nor commit is in it: what a person does at a keyboard was not done by the image. MODEL_PYTHON is there
+    if that environment has been built; who looks or rolls back does not wait for one.
 
     Args:
         model: None for the only one.
@@ -100,6 +102,9 @@ def job_environment(stack: str, model: str | None, folder: Path) -> dict[str, st
         text = f"Stack '{stack}' has no model '{model}'." if model else f"Stack '{stack}' has {len(models)} models."
         raise BadUsage(text, f"Name one of them with --model: {', '.join(models) or 'there is none yet'}.")
     known = _of_jobs(stack, outputs, model)
+    lock = spec.MODELS / model / "requirements.txt"
+    if lock.is_file() and (python := environments.location(lock)).exists():
+        known["MODEL_PYTHON"] = str(python)
     if stack != LOCAL:
         return {**known, "AIRFLOW_URL": outputs.get("airflow", {}).get("uri", "")}
     rehearsal = server.read_state(folder.resolve())["env"]
@@ -127,8 +132,7 @@ def _enter(folder: Path) -> None:
         state = server.read_state(folder)
     except server.FolderInUse as error:
         raise BadUsage(str(error), KEEP_ONE) from error
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    os.execve(sys.executable, sys.orig_argv, {**os.environ, "PATH": path, **state["env"]})  # noqa: S606 - this program
+    os.execve(sys.executable, sys.orig_argv, {**os.environ, **state["env"]})  # noqa: S606 - this program
 
 
 def _local_url(folder: Path) -> str | None:
@@ -169,8 +173,11 @@ def _google_token() -> Callable[[], str]:
 
 def _outputs(stack: str) -> dict[str, Any]:
     command = ["pulumi", "stack", "output", "--stack", stack, "--json"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+        )
     except FileNotFoundError as error:
         raise BadUsage("There is no program 'pulumi'.", "Run `make setup`.") from error
     if done.returncode:

@@ -105,10 +105,25 @@ def test_a_replay_of_either_action_gives_the_same_and_writes_nothing(applied: De
     assert (applied.receipts(), applied.partition(DAY)) == (receipts, before)
 
 
-def test_a_replay_in_another_image_is_refused(applied: Deployment) -> None:
-    run_id = applied.receipts()[-1]["run_id"]
-    ended = applied.main("replay", "--run-id", run_id, **IMAGE | {"IMAGE_DIGEST": "sha256:34"})
-    assert (ended.code, "ran in image 'sha256:12', and this is 'sha256:34'" in ended.said) == (2, True)
+@pytest.mark.parametrize(("digest", "now"), [("sha256:34", "in image 'sha256:34'"), ("", "by hand")])
+def test_a_replay_in_another_image_is_refused_with_the_command_for_the_right_one(
+    applied: Deployment, digest: str, now: str
+) -> None:
+    receipt = applied.receipts()[-1]
+    ended = applied.main("replay", "--run-id", receipt["run_id"], **IMAGE | {"IMAGE_DIGEST": digest})
+    assert (ended.code, f"was made in image 'sha256:12', and this is {now}:" in ended.said) == (2, True)
+    job, region = receipt["execution"].rpartition("-")[0], applied.env["LOCATION"]
+    command = f"gcloud run jobs execute {job} --region={region} --tasks=1 --args=replay,--run-id={receipt['run_id']}"
+    assert command in ended.said
+
+
+def test_a_run_that_was_made_by_hand_is_not_replayed_in_an_image(deployment: Deployment) -> None:
+    assert deployment.main("train", "--run-date", str(DAY)).code == 0
+    (receipt,) = deployment.receipts()
+    ended = deployment.main("replay", "--run-id", receipt["run_id"], **IMAGE)
+    assert "was made by hand, and this is in image 'sha256:12'" in ended.said
+    assert "Replay it by hand, at the receipt's commit" in ended.said
+    assert deployment.main("replay", "--run-id", receipt["run_id"]).code == 0
 
 
 def test_a_replay_sees_a_changed_row_and_a_changed_line_of_code(applied: Deployment) -> None:
