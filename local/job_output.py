@@ -3,6 +3,7 @@
 Special fields: https://cloud.google.com/logging/docs/structured-logging#structured_logging_special_fields
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -76,7 +77,13 @@ def entry(line: bytes) -> dict[str, Any]:
         found["labels"] = {str(key): str(value) for key, value in fields.pop(f"{_PREFIX}labels").items()}
     _move(fields, "severity", found, "severity", lambda value: _known_severity(str(value)))
     for name in ("timestamp", "time"):
-        _move(fields, name, found, "timestamp", lambda value: rfc3339.shortest(str(value)))
+        _move(fields, name, found, "timestamp", _instant)
+    if "timestampSeconds" in fields and "timestamp" not in found:
+        pair = {"seconds": fields["timestampSeconds"], "nanos": fields.get("timestampNanos", 0)}
+        with contextlib.suppress(ValueError):  # it stays in the payload
+            found["timestamp"] = _instant(pair)
+            del fields["timestampSeconds"]
+            fields.pop("timestampNanos", None)
     return found | {"jsonPayload": fields}
 
 
@@ -89,6 +96,15 @@ def _move(fields: dict[str, Any], name: str, found: dict[str, Any], target: str,
     except ValueError:
         return
     del fields[name]
+
+
+def _instant(value: Any) -> str:
+    """A time as text, or as seconds and nanoseconds since 1970."""
+    if not isinstance(value, Mapping):
+        return rfc3339.shortest(str(value))
+    if value.keys() - {"seconds", "nanos"}:
+        raise ValueError(value)
+    return rfc3339.of_epoch(value.get("seconds", ""), value.get("nanos", 0))
 
 
 def _known_severity(text: str) -> str:

@@ -10,12 +10,12 @@ from typing import Any
 
 from local.log_entry import Row
 
-Position = tuple[str, str]  # timestamp in normal form, insert id
+Position = tuple[str, str, str]  # timestamp in normal form, insert id, parent: what has these in common is one entry
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     parent TEXT, timestamp TEXT, insert_id TEXT, log_name TEXT, entry TEXT,
-    PRIMARY KEY (parent, timestamp, insert_id)
+    PRIMARY KEY (parent, timestamp, insert_id, log_name)
 ) WITHOUT ROWID
 """
 
@@ -37,7 +37,7 @@ class LogStore:
         self._db.execute(_SCHEMA)
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Keep entries, all or none. One of the same parent, instant and insert id is the same entry and kept once."""
+        """Keep entries, all or none. One of the same log, instant and insert id is the same entry and kept once."""
         values = [(r.parent, r.timestamp, r.insert_id, r.log_name, json.dumps(r.entry)) for r in rows]
         with self._lock, self._db:
             self._db.executemany("INSERT OR IGNORE INTO entries VALUES (?, ?, ?, ?, ?)", values)
@@ -45,17 +45,18 @@ class LogStore:
     def scan(
         self, parents: Sequence[str], *, since: str, until: str, after: Position | None, descending: bool
     ) -> Iterator[tuple[Position, dict[str, Any]]]:
-        """Entries in order, `since` and `until` included, beginning behind `after`."""
+        """Entries in order, `since` and `until` included, beginning behind `after`; those of one position in a row."""
         places = ", ".join("?" * len(parents))
         sign, order = ("<", "DESC") if descending else (">", "ASC")
-        beyond = f" AND (timestamp, insert_id) {sign} (?, ?)" if after else ""
+        beyond = f" AND (timestamp, insert_id, parent) {sign} (?, ?, ?)" if after else ""
         query = (
-            f"SELECT timestamp, insert_id, entry FROM entries WHERE parent IN ({places})"  # noqa: S608 - only placeholders
-            f" AND timestamp >= ? AND timestamp <= ?{beyond} ORDER BY timestamp {order}, insert_id {order}"
+            f"SELECT timestamp, insert_id, parent, entry FROM entries WHERE parent IN ({places})"  # noqa: S608 - only placeholders
+            f" AND timestamp >= ? AND timestamp <= ?{beyond}"
+            f" ORDER BY timestamp {order}, insert_id {order}, parent {order}"
         )
         with closing(sqlite3.connect(self._file)) as db:
-            for timestamp, insert_id, entry in db.execute(query, [*parents, since, until, *(after or ())]):
-                yield (timestamp, insert_id), json.loads(entry)
+            for timestamp, insert_id, parent, entry in db.execute(query, [*parents, since, until, *(after or ())]):
+                yield (timestamp, insert_id, parent), json.loads(entry)
 
     def names(self, parent: str) -> list[str]:
         """The logs of a project that have entries, sorted."""

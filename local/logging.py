@@ -7,6 +7,7 @@ Sinks, metrics, buckets and live tailing are not supported.
 import base64
 import itertools
 import json
+import operator
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -98,7 +99,9 @@ class Logs:
     ) -> Iterator[tuple[Position, dict[str, Any]]]:
         wanted = log_filter.parse(text)
         rows = self._store.scan(parents, since=wanted.since, until=wanted.until, after=after, descending=descending)
-        return (row for row in rows if wanted.matches(row[1]))
+        found = (row for row in rows if wanted.matches(row[1]))
+        # Of the same project, instant and insert id one is shown, whatever the log: the others are its duplicates.
+        return (next(same) for _, same in itertools.groupby(found, key=operator.itemgetter(0)))
 
     def _list_logs(self, call: Call) -> Answer:
         return Answer(body={"logNames": self._store.names(f"projects/{call.params['project']}")})
@@ -150,9 +153,9 @@ def _position(token: str, query: list[Any]) -> Position | None:
     if not token:
         return None
     try:
-        (timestamp, insert_id), asked = json.loads(base64.urlsafe_b64decode(token))
+        (timestamp, insert_id, parent), asked = json.loads(base64.urlsafe_b64decode(token))
     except (ValueError, TypeError) as error:
         raise CloudError(400, "badRequest", f"pageToken {token!r} is not one of this service") from error
     if asked != query:
         raise CloudError(400, "badRequest", "pageToken belongs to a request with other names, filter or order")
-    return timestamp, insert_id
+    return timestamp, insert_id, parent

@@ -2,7 +2,10 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
+LAST_SECOND = 253_402_300_799  # of the year 9999, the last that protobuf knows
+NANOS = 1_000_000_000
 _FORM = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:[Tt](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:?\d{2}))?"
 )  # +0000: as the Logging client has it
@@ -36,6 +39,18 @@ def shortest(text: str) -> str:
     while fraction.endswith("000"):
         fraction = fraction[:-3]
     return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
+
+
+def of_epoch(seconds: Any, nanos: Any) -> str:
+    """The instant so many seconds and nanoseconds after 1970 began.
+
+    Raises:
+        ValueError: they are no whole numbers, or too large.
+    """
+    second, nano = int(str(seconds)), int(str(nanos))
+    if not (0 <= second <= LAST_SECOND and 0 <= nano < NANOS):
+        raise ValueError(f"{seconds!r} seconds and {nanos!r} nanoseconds are no time")
+    return shortest(f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}.{nano:09}Z")
 
 
 def seconds_between(start: str, end: str) -> float:

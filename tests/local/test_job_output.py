@@ -32,6 +32,34 @@ def test_a_special_field_that_cannot_be_read_stays_where_a_person_sees_it(field:
     assert entry(json.dumps(field).encode()) == {"jsonPayload": field}
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"timestamp": {"seconds": 1_700_000_000, "nanos": 5_000_000}},
+        {"timestamp": {"seconds": "1700000000", "nanos": 5_000_000}},
+        {"timestampSeconds": 1_700_000_000, "timestampNanos": 5_000_000},
+        {"timestampSeconds": "1700000000", "timestampNanos": "5000000"},
+    ],
+)
+def test_a_time_may_be_written_as_seconds_and_nanoseconds(fields: dict[str, Any]) -> None:
+    assert entry(json.dumps(fields).encode()) == {"timestamp": "2023-11-14T22:13:20.005Z", "jsonPayload": {}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"timestamp": {"seconds": 1e9}},
+        {"timestamp": {"seconds": -1, "nanos": 0}},
+        {"timestamp": {"nanos": 5}},
+        {"timestamp": {"seconds": 5, "days": 1}},
+        {"timestampSeconds": 1, "timestampNanos": 10**9},
+        {"timestampSeconds": 10**15},
+    ],
+)
+def test_seconds_that_are_no_time_stay_where_a_person_sees_them(fields: dict[str, Any]) -> None:
+    assert entry(json.dumps(fields).encode()) == {"jsonPayload": fields}
+
+
 def test_special_fields_move_out_and_empty_ones_disappear() -> None:
     line = {
         "message": "m",

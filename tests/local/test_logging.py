@@ -231,6 +231,26 @@ def test_an_entry_sent_twice_is_kept_once(cloud: RunningCloud, project: str) -> 
     assert len(post(cloud, "list", {"resourceNames": [f"projects/{project}"]}).json()["entries"]) == 1
 
 
+def test_one_entry_in_two_logs_is_found_in_each_and_shown_once_in_both(cloud: RunningCloud, project: str) -> None:
+    for name in ("one", "two"):
+        post(cloud, "write", {"entries": [ENTRY | {"logName": f"projects/{project}/logs/{name}"}]})
+    for filter, found in (('log_id("one")', 1), ('log_id("two")', 1), ("", 1)):
+        request = {"resourceNames": [f"projects/{project}"], "filter": filter}
+        assert len(post(cloud, "list", request).json()["entries"]) == found
+
+
+def test_one_entry_in_two_projects_is_two_also_over_pages(cloud: RunningCloud, project: str) -> None:
+    parents = [f"projects/{project}", f"projects/{project}-b"]
+    for parent in parents:
+        post(cloud, "write", {"entries": [ENTRY | {"logName": f"{parent}/logs/x"}]})
+    request = {"resourceNames": parents, "pageSize": 1}
+    first = post(cloud, "list", request).json()
+    second = post(cloud, "list", request | {"pageToken": first["nextPageToken"]}).json()
+    names = [entry["logName"] for entry in first["entries"] + second["entries"]]
+    assert names == [f"{parent}/logs/x" for parent in parents]
+    assert "nextPageToken" not in second
+
+
 def test_logs_are_listed_and_deleted(client: cloud_logging.Client, cloud: RunningCloud) -> None:
     for name in ("one", "two"):
         logger_of(client, name).log_text("hello")
