@@ -53,7 +53,7 @@ always speaks TLS to the JSON API.
 Tried by hand: dbt (1.10) builds, tests, snapshots and documents a project here, materialized views and Python models
 excepted. Its profile needs `api_endpoint: "{{ env_var('BIGQUERY_ENDPOINT') }}"`, `method: oauth-secrets` and any
 `token`; unset `BIGQUERY_EMULATOR_HOST`. gcsfs, pandas-gbq, polars, obstore, smart_open, cloudpathlib and gcloud-aio
-work, too, but for copies over the XML API.
+work, too.
 
 Tried by hand with storage 7.22 and bigquery 8.3 for Node, and with storage and bigquery for Go. With
 `STORAGE_EMULATOR_HOST` and `BIGQUERY_EMULATOR_HOST`, which `python -m local env` prints, both clients for Node and the

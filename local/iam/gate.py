@@ -11,7 +11,7 @@ from local.iam.denials import denial
 from local.iam.resources import Resources, bucket_name, named
 from local.iam.tables import methods, roles, unknown_role
 from local.metadata import OWNER
-from local.storage import Storage
+from local.storage import Storage, xml_copies
 from local.warehouse import Warehouse
 from local.wire import Answer, Call, CloudError, Method
 
@@ -80,6 +80,8 @@ def _refined(name: str, call: Call) -> str:
         return f"{name} with overrides"
     if name.startswith("storage.objects.") and "upload_id" in call.query:
         return "storage.objects.insert, continued"
+    if name == "storage.objects.insert" and xml_copies.SOURCE in call.headers:
+        return "storage.objects.insert, copied"
     if name == "storage.objects.insert" and "uploads" in call.query:
         return "storage.multipartUploads.create"
     if name.startswith("storage.objects.") and "uploadId" in call.query:

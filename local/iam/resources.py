@@ -12,6 +12,7 @@ from local.storage import Storage
 from local.storage.routes import number
 from local.storage.uploads import read_related
 from local.storage.xml_api import OTHER_APIS, header_conditions
+from local.storage.xml_copies import copied_from
 from local.warehouse import Warehouse
 from local.wire import Call, CloudError
 
@@ -46,6 +47,7 @@ class Resources:
             "object": lambda call: self._objects(call, [object_name(call)]),
             "sources": lambda call: self._objects(call, [str(s.get("name")) for s in _sources(call)]),
             "target": lambda call: self._objects(call, [object_name(call, target=True)], target=True),
+            "copy source": self._copy_source,
             "overwritten": self._overwritten,
         }
 
@@ -66,6 +68,10 @@ class Resources:
     def _objects(self, call: Call, names: list[str], *, target: bool = False) -> list[str]:
         bucket = _bucket_of(call, target=target)
         return [f"{bucket_name(bucket)}/objects/{name}" for name in names] if self._exists(bucket) else []
+
+    def _copy_source(self, call: Call) -> list[str]:
+        bucket, name = copied_from(call.headers)
+        return [f"{bucket_name(bucket)}/objects/{name}"] if self._exists(bucket) else []
 
     def _overwritten(self, call: Call) -> list[str]:
         absent = {**call.query, **header_conditions(call.headers)}.get("ifGenerationMatch") == ABSENT

@@ -54,7 +54,7 @@ class Storage:
         """The table of methods."""
         copies = Copies(self._catalog, self._contents)
         tables = (self.buckets, Policies(self._catalog), copies, Listing(self._catalog), self.objects)
-        xml = XmlObjects(self._catalog, self._contents, self.objects, self._resumable)
+        xml = XmlObjects(self._catalog, self._contents, self.objects, copies, self._resumable)
         parts = PartUploads(self._catalog, self._contents).handlers()
         json_api = [method for table in tables for method in table.methods()]
         return [

@@ -41,6 +41,8 @@ class Conditions:
         metageneration = found.metageneration if found else 0
         if self.generation_match not in (None, generation) or self.metageneration_match not in (None, metageneration):
             raise not_met()
+        if self.generation_not_match is not None and not found:
+            raise not_met()  # "If no live object exists, the precondition fails."
         if self.generation_not_match == generation or (found and self.metageneration_not_match == metageneration):
             raise not_modified() if reading else not_met()
 

@@ -61,14 +61,14 @@ class Copies:
         return Answer(body=object_resource(version, call.base_url))
 
     def _copy(self, call: Call) -> Answer:
-        return Answer(body=object_resource(self._duplicate(call), call.base_url))
+        return Answer(body=object_resource(self.duplicated(call), call.base_url))
 
     def _rewrite(self, call: Call) -> Answer:
         """All at once; a client that asks for several calls goes through them, and the last one makes the object."""
         unfinished = self._step(call)
         if unfinished:
             return Answer(body={"kind": "storage#rewriteResponse", "done": False} | unfinished)
-        version = self._duplicate(call)
+        version = self.duplicated(call)
         size = str(version.size)
         answer = {"kind": "storage#rewriteResponse", "totalBytesRewritten": size, "objectSize": size, "done": True}
         return Answer(body=answer | {"resource": object_resource(version, call.base_url)})
@@ -92,7 +92,8 @@ class Copies:
             return None
         return {"totalBytesRewritten": str(done), "objectSize": str(source.size), "rewriteToken": f"{whose}-{done}"}
 
-    def _duplicate(self, call: Call) -> StoredObject:
+    def duplicated(self, call: Call) -> StoredObject:
+        """The version that a call of storage.objects.copy makes."""
         given, generation = accepted(call.json()), number(call.query, "sourceGeneration")
         bucket, name = call.params["bucket2"], call.params["object2"]
         with self._catalog.changing() as rows:

@@ -11,6 +11,7 @@ from local.storage.routes import invalid, unsupported, words
 
 DEFAULT_TYPE = "application/octet-stream"
 MAXIMUM_NAME_BYTES = 1024  # https://cloud.google.com/storage/docs/objects#naming
+RESERVED = ".well-known/acme-challenge/"
 CLASSES = words(
     "STANDARD NEARLINE COLDLINE ARCHIVE MULTI_REGIONAL REGIONAL DURABLE_REDUCED_AVAILABILITY"
 )  # the last three are older names, still accepted
@@ -80,6 +81,8 @@ def check_name(name: Any) -> str:
         raise invalid(f"Object name {name!r} is not valid Unicode text") from error
     if size > MAXIMUM_NAME_BYTES or name in (".", "..") or "\r" in name or "\n" in name:
         raise invalid(f"Invalid object name {name!r}: at most 1024 bytes, no line breaks, neither '.' nor '..'")
+    if name.startswith(RESERVED):
+        raise invalid(f"Invalid object name {name!r}: names do not begin with {RESERVED!r}")
     return str(name)
 
 

@@ -35,14 +35,23 @@ CLOSED_ACLS = words("private projectPrivate bucketOwnerRead bucketOwnerFullContr
 
 
 def row(
-    name: str, verb: str, path: str, handler: Handler, takes: str = "", *, supports: str = "", refuses: str = ""
+    name: str,
+    verb: str,
+    path: str,
+    handler: Handler,
+    takes: str = "",
+    *,
+    heeds: str = "",
+    supports: str = "",
+    refuses: str = "",
 ) -> Method:
     """A row of the table whose handler takes these query parameters, and refuses others with 501.
 
     Args:
         takes: names, separated by spaces, beside the harmless ones.
+        heeds: headers that it understands of those that other methods refuse, separated by spaces.
     """
-    known = words(f"{HARMLESS} {takes}")
+    known, heeded = words(f"{HARMLESS} {takes}"), words(heeds)
 
     @wraps(handler)
     def checked(call: Call) -> Answer:
@@ -51,7 +60,7 @@ def row(
             if parameter not in known and not closed and value.lower() != "false":
                 raise unsupported(f"query parameter {parameter!r} of {name}")
         for header in call.headers:
-            if header.startswith(UNSUPPORTED_HEADERS):
+            if header.startswith(UNSUPPORTED_HEADERS) and header not in heeded:
                 raise unsupported(f"header {header!r}")
         return _partial(handler(call), call.query.get("fields"))
 

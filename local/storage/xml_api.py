@@ -12,9 +12,11 @@ from functools import partial
 from typing import Any
 from xml.sax.saxutils import escape
 
+from local.storage import xml_copies
 from local.storage.catalog import Catalog, Rows
 from local.storage.conditions import Conditions
 from local.storage.contents import Contents, HashMismatch
+from local.storage.copies import Copies
 from local.storage.downloads import answer_media, header_text, media_headers
 from local.storage.objects import Objects
 from local.storage.records import NoBucket, StoredObject
@@ -47,21 +49,24 @@ CONDITIONS = {
     "x-goog-if-metageneration-match": "ifMetagenerationMatch",
 }
 META = "x-goog-meta-"
+HEEDED = {xml_copies.SOURCE: xml_copies.HEADERS}  # all other requests refuse these headers
 NEVER = 2**33  # seconds since 1970: an address without a signature does not expire
 
 
 class XmlObjects:
     """The methods of the XML API that read, write and delete one object."""
 
-    def __init__(self, catalog: Catalog, contents: Contents, objects: Objects, resumable: ResumableUploads) -> None:
+    def __init__(
+        self, catalog: Catalog, contents: Contents, objects: Objects, copies: Copies, resumable: ResumableUploads
+    ) -> None:
         self._catalog, self._contents = catalog, contents
-        self._objects, self._resumable = objects, resumable
+        self._objects, self._copies, self._resumable = objects, copies, resumable
 
     def methods(self, others: Mapping[tuple[str, str], Handler]) -> list[Method]:
         """The table of methods; last of all tables, because its paths match almost everything.
 
         Args:
-            others: handlers of requests whose query names a parameter, by verb and parameter.
+            others: handlers of requests whose query or headers hold a name, by verb and name.
         """
         shown = "generation response-content-type response-content-disposition"
         rows = [
@@ -73,7 +78,7 @@ class XmlObjects:
         ]
         keyed = dict(others)
         keyed |= {("PUT", "upload_id"): self._resumable.proceed, ("POST", "upload_id"): self._resumable.proceed}
-        keyed |= {("DELETE", "upload_id"): self._resumable.cancel}
+        keyed |= {("DELETE", "upload_id"): self._resumable.cancel, ("PUT", xml_copies.SOURCE): self._copy}
         return [self._row(name, verb, handler, takes, keyed) for name, verb, handler, takes in rows]
 
     def _row(
@@ -81,7 +86,7 @@ class XmlObjects:
     ) -> Method:
         known = f"{SIGNED} {IF} {takes}"
         keyed = {
-            key: row(name, verb, PATH, handler, f"{known} {KEYS}").handler
+            key: row(name, verb, PATH, handler, f"{known} {KEYS}", heeds=HEEDED.get(key, "")).handler
             for (other, key), handler in others.items()
             if other == verb
         }
@@ -92,7 +97,7 @@ class XmlObjects:
             call = replace(call, query={**call.query, **header_conditions(call.headers)})
             try:
                 _check_expiry(call.query)
-                key = next((key for key in keyed if key in call.query), None)
+                key = next((key for key in keyed if key in call.query or key in call.headers), None)
                 return keyed[key](call) if key else checked(call)
             except CloudError as error:
                 if error.status == 304:  # it has no body
@@ -101,9 +106,10 @@ class XmlObjects:
 
         checked = row(name, verb, PATH, plain, known).handler
         supports = (
-            "signed URLs (expiry is checked, the signature is not), resumable and multipart uploads (parts of any size)"
+            "signed URLs (expiry is checked, the signature is not), copies, resumable and multipart uploads "
+            "(parts of any size)"
         )
-        refuses = "ACLs, copies, HTML forms"
+        refuses = "ACLs, HTML forms"
         return Method(name, verb, PATH, answer, supports=supports, refuses=refuses, shown=shown)
 
     def _get(self, call: Call) -> Answer:
@@ -118,6 +124,10 @@ class XmlObjects:
         content = self._contents.write(call.body)
         version = create(self._catalog, self._contents, place, content, fields, conditions, hashes)
         return Answer(body=b"", headers=stored_headers(version))
+
+    def _copy(self, call: Call) -> Answer:
+        version = self._copies.duplicated(xml_copies.as_copy(call, header_fields(call.headers)))
+        return Answer(body=xml_copies.result(version, xml_etag(version)), headers=stored_headers(version) | TYPE)
 
     def _start(self, call: Call) -> Answer:
         if call.headers.get("x-goog-resumable") != "start":

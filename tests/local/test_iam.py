@@ -166,6 +166,21 @@ def test_a_copy_reads_one_bucket_and_writes_the_other(place: Place, account: Acc
     assert "storage.objects.delete" in refused(lambda: bucket.copy_blob(blob, bucket, "copy.csv"))
 
 
+def test_a_copy_over_the_xml_api_needs_the_same(place: Place, account: Account) -> None:
+    door = place.cloud.state()["airflow_env"]["STORAGE_ENDPOINT"]
+    named = {"x-goog-copy-source": f"{place.name}/harvest/may.csv", "authorization": f"Bearer {account.token}"}
+
+    def copied() -> str:
+        answer = httpx.put(f"{door}/{place.name}/copy.csv", headers=named)
+        return f"{answer.status_code} {answer.text}"
+
+    place.grant(account.email, "roles/storage.objectCreator", bucket=place.name)
+    assert "does not have storage.objects.get access" in copied()
+    place.grant(account.email, "roles/storage.objectViewer", bucket=place.name)
+    assert copied().startswith("200")
+    assert "does not have storage.objects.delete access" in copied()
+
+
 def test_each_call_of_a_batch_is_checked(place: Place, account: Account) -> None:
     place.grant(account.email, "roles/storage.objectViewer", bucket=place.name)
     bucket = account.storage.bucket(place.name)

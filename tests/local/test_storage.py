@@ -31,7 +31,7 @@ def test_any_legal_name_comes_back_as_it_was(bucket: storage.Bucket, name: str) 
     assert bucket.get_blob(name) is None
 
 
-@pytest.mark.parametrize("name", ["", "x" * 1025, "line\nbreak", ".", ".."])
+@pytest.mark.parametrize("name", ["", "x" * 1025, "line\nbreak", ".", "..", ".well-known/acme-challenge/x"])
 def test_an_illegal_name_is_refused(bucket: storage.Bucket, http: httpx.Client, name: str) -> None:
     upload = f"/upload/storage/v1/b/{bucket.name}/o"
     assert http.post(upload, params={"uploadType": "media", "name": name}, content=b"x").status_code == 400
@@ -166,7 +166,12 @@ def test_preconditions_on_the_source_are_checked(bucket: storage.Bucket, verb: s
 
 
 def test_conditions_on_an_absent_object(bucket: storage.Bucket) -> None:
-    for conditions in ({"if_generation_match": 7}, {"if_generation_not_match": 0}, {"if_metageneration_match": 1}):
+    for conditions in (
+        {"if_generation_match": 7},
+        {"if_generation_not_match": 0},
+        {"if_generation_not_match": 7},
+        {"if_metageneration_match": 1},
+    ):
         with pytest.raises(exceptions.PreconditionFailed):
             bucket.blob("absent").upload_from_string("x", **conditions)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import uuid
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -63,6 +64,58 @@ def test_a_copy_keeps_content_and_metadata(
     assert copy.generation > source.generation
     source.delete()
     assert copy.download_as_text() == "1,2\n", "the copy does not depend on its source"
+
+
+def test_the_xml_api_copies_content_and_metadata(
+    bucket: storage.Bucket, client: storage.Client, http: httpx.Client
+) -> None:
+    source, other = bucket.blob("dir/ä b.csv"), client.create_bucket(f"{bucket.name}-other")
+    source.metadata = {"owner": "bo"}
+    source.upload_from_string("1,2\n", content_type="text/csv")
+    named = {"x-goog-copy-source": quote(f"/{bucket.name}/dir/ä b.csv")}
+    answer = http.put(f"/{other.name}/copy.csv", headers=named)
+    copy = other.get_blob("copy.csv")
+    assert (copy.download_as_text(), copy.metadata, copy.content_type) == ("1,2\n", {"owner": "bo"}, "text/csv")
+    assert f"<ETag>{answer.headers['etag']}</ETag></CopyObjectResult>" in answer.text
+    assert answer.headers["x-goog-generation"] == str(copy.generation)
+    own = {"x-goog-metadata-directive": "REPLACE", "x-goog-meta-owner": "cy", "content-type": "text/x"}
+    http.put(f"/{other.name}/own.csv", headers=named | own)
+    assert (other.get_blob("own.csv").metadata, other.get_blob("own.csv").content_type) == ({"owner": "cy"}, "text/x")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({"x-goog-if-generation-match": "0"}, 412, "PreconditionFailed"),
+        ({"x-goog-copy-source-if-generation-match": "1"}, 412, "PreconditionFailed"),
+        ({"x-goog-copy-source-if-metageneration-match": "2"}, 412, "PreconditionFailed"),
+        ({"x-goog-copy-source-generation": "1"}, 404, "NoSuchKey"),
+        ({"x-goog-copy-source": "{bucket}/absent"}, 404, "NoSuchKey"),
+        ({"x-goog-copy-source": "no-such-bucket/source.csv"}, 404, "NoSuchBucket"),
+        ({"x-goog-copy-source": "{bucket}/old.csv"}, 400, "InvalidArgument"),
+        ({"x-goog-copy-source": "{bucket}"}, 400, "InvalidArgument"),
+        ({"x-goog-metadata-directive": "MERGE"}, 400, "InvalidArgument"),
+        ({"if-match": "e"}, 501, "NotImplemented"),
+    ],
+)
+def test_a_copy_of_the_xml_api_is_refused_and_leaves_what_was_there(
+    bucket: storage.Bucket, source: storage.Blob, http: httpx.Client, headers: dict[str, str], status: int, code: str
+) -> None:
+    bucket.blob("old.csv").upload_from_string("old")
+    given = {"x-goog-copy-source": f"{bucket.name}/source.csv"} | headers
+    answer = http.put(
+        f"/{bucket.name}/old.csv", headers={k: v.replace("{bucket}", bucket.name) for k, v in given.items()}
+    )
+    assert (answer.status_code, f"<Code>{code}</Code>" in answer.text) == (status, True), answer.text
+    assert bucket.blob("old.csv").download_as_text() == "old"
+
+
+def test_a_copy_of_the_xml_api_takes_no_content(
+    bucket: storage.Bucket, source: storage.Blob, http: httpx.Client
+) -> None:
+    named = {"x-goog-copy-source": f"{bucket.name}/source.csv"}
+    assert http.put(f"/{bucket.name}/x", headers=named, content=b"more").status_code == 400
+    assert not bucket.blob("x").exists()
 
 
 def test_a_rewrite_is_done_in_one_call_and_may_bring_its_own_metadata(

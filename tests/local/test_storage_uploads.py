@@ -307,7 +307,9 @@ def test_a_resumable_upload_can_begin_at_a_signed_address(bucket: storage.Bucket
 def test_what_the_xml_api_lacks_is_refused(bucket: storage.Bucket, http: httpx.Client) -> None:
     path = f"/{bucket.name}/it"
     assert http.put(path, content=b"x", headers={"x-goog-acl": "public-read"}).status_code == 501
-    assert http.put(path, headers={"x-goog-copy-source": "/a/b"}).status_code == 501
+    assert http.put(path, headers={"x-goog-copy-source-if-match": "e", "x-goog-copy-source": "/a/b"}).status_code == 501
+    part = http.put(f"{path}?partNumber=1&uploadId=x", headers={"x-goog-copy-source": "/a/b"})
+    assert (part.status_code, "x-goog-copy-source" in part.text) == (501, True)
     assert http.get(f"{path}?acl").status_code == 501
     assert http.post(path).status_code == 501
     assert http.get("/storage/v1/b/x/notificationConfigs").status_code == 501
