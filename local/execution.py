@@ -98,9 +98,9 @@ class RunningExecution:
         if attempt:
             attempt.kill()
 
-    def join(self) -> None:
-        """Wait until it has ended."""
-        self._thread.join()
+    def join(self, seconds: float | None = None) -> None:
+        """Wait until it has ended, or so long."""
+        self._thread.join(seconds)
 
     def _run(self) -> None:
         try:
@@ -142,10 +142,10 @@ class RunningExecution:
             self._log(index, number).system(fault, "ERROR")
             if number < self._task["maxRetries"] and not self._stop:
                 self._count(retriedCount=1)
-        if succeeded:
-            self._count(runningCount=-1, succeededCount=1)
-        elif self._stop:
+        if self._stop:  # also of a task that heeds SIGTERM with exit code 0
             self._count(runningCount=-1)
+        elif succeeded:
+            self._count(runningCount=-1, succeededCount=1)
         else:
             self._count(runningCount=-1, failedCount=1)
             # As on Cloud Run: the first task that fails for good ends the execution.

@@ -37,9 +37,9 @@ class Executions:
             template: an execution template, overrides applied.
             creator: who asked for it.
         """
-        record = _new(job, template, creator)
+        record = new_record(job, template, creator)
         while not self._platform.store.add(EXECUTION, record):
-            record = _new(job, template, creator)
+            record = new_record(job, template, creator)
         running = RunningExecution(self._platform, record, lambda: self._forget(record["name"]))
         with self._lock:
             self._running[record["name"]] = running
@@ -64,6 +64,13 @@ class Executions:
             raise CloudError(404, "notFound", f"Execution {name!r} not found")
         self._stop(name, stop)
         return record
+
+    def wait(self, name: str, seconds: float) -> None:
+        """Wait until an execution has ended, or so long."""
+        with self._lock:
+            running = self._running.get(name)
+        if running:
+            running.join(seconds)
 
     def delete(self, name: str) -> None:
         """End an execution if it runs, wait for that, and forget it."""
@@ -119,7 +126,8 @@ class Executions:
             TaskLog(platform.logs, project, location, job, id).system(ENDED_WITH_THE_CLOUD.message, "ERROR")
 
 
-def _new(job: Resource, template: Resource, creator: str) -> Resource:
+def new_record(job: Resource, template: Resource, creator: str) -> Resource:
+    """An execution before it begins."""
     job_id = job["name"].rpartition("/")[2]
     suffix = "".join(secrets.choice(_SUFFIX) for _ in range(5))
     now = rfc3339.now()

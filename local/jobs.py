@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from local import images, job_spec, log_entry, rfc3339
-from local.execution import SUCCEEDED, Platform, condition
-from local.executions import Executions
+from local.execution import FAILED, SUCCEEDED, Platform, condition
+from local.executions import Executions, new_record
 from local.logging import Logs
 from local.operations import Operations
-from local.run_store import EXECUTION, JOB, Resource, RunStore
+from local.run_store import EXECUTION, JOB, OPERATION, Resource, RunStore
 from local.runtime import Runtime
 from local.secret_values import Secrets
-from local.wire import Answer, Call, CloudError, Method, flag
+from local.wire import Answer, Call, CloudError, Method, flag, unknown_method
 
 PAGE_SIZE = 100
 _LOCATION = "/v2/projects/{project}/locations/{location}"
 _JOBS = _LOCATION + "/jobs"
 _EXECUTIONS = _JOBS + "/{job}/executions"
+_OPERATIONS = _LOCATION + "/operations"
+# How an execution stands, by the state of its first condition; one that runs has begun or not.
+_STATUSES = {SUCCEEDED: "EXECUTION_SUCCEEDED", FAILED: "EXECUTION_FAILED"}
 
 
 class CloudRun:
@@ -42,7 +45,7 @@ class CloudRun:
         self._store = RunStore(folder)
         self._logs, self._secrets = logs, secrets
         self._executions = Executions(Platform(self._store, logs, secrets, folder / "scratch", runtime, env_for))
-        self._operations = Operations(self._store)
+        self._operations = Operations(self._store, self._executions.wait)
         self.job_of, self.kill = self._executions.job_of, self._executions.kill
 
     def methods(self) -> list[Method]:
@@ -59,7 +62,10 @@ class CloudRun:
             Method("run.executions.cancel", "POST", _EXECUTIONS + "/{execution}:cancel", self._cancel_execution),
             Method("run.executions.get", "GET", _EXECUTIONS + "/{execution}", self._get_execution),
             Method("run.executions.delete", "DELETE", _EXECUTIONS + "/{execution}", self._delete_execution),
-            Method("run.operations.get", "GET", _LOCATION + "/operations/{operation}", self._operations.get),
+            Method("run.operations.list", "GET", _OPERATIONS, self._list_operations, refuses="filters"),
+            Method("run.operations.wait", "POST", _OPERATIONS + "/{operation}:wait", self._operations.wait),
+            Method("run.operations.get", "GET", _OPERATIONS + "/{operation}", self._operations.get),
+            Method("run.operations.delete", "DELETE", _OPERATIONS + "/{operation}", self._operations.delete),
             # Not Google's: where an execution's logUri leads, as plain text for a browser. No bucket can be called "-".
             Method("local.log", "GET", "/-/log/{project}/{execution}", self._read_log, open=True),
         ]
@@ -121,7 +127,7 @@ class CloudRun:
         template = job_spec.for_run(job, body.get("overrides") or {})
         images.digest_of(template["template"]["containers"][0]["image"])  # a tag is refused before anything exists
         if body.get("validateOnly"):
-            return self._operations.done(job, JOB)
+            return self._operations.done(new_record(job, template, call.caller), EXECUTION)
         execution = self._executions.start(job, template, call.caller)
         return self._operations.started(self._shown_execution(execution, call))
 
@@ -146,6 +152,11 @@ class CloudRun:
         if not _only_validates(call):
             self._executions.delete(execution["name"])
         return self._operations.done(execution | {"deleteTime": rfc3339.now()}, EXECUTION)
+
+    def _list_operations(self, call: Call) -> Answer:
+        if call.query.get("filter"):
+            raise CloudError(501, "notImplemented", "The local cloud does not support filters of operations")
+        return _page(self._store, OPERATION, f"{_name(call)}/operations/-", "operations", call, self._operations.shown)
 
     def _read_log(self, call: Call) -> Answer:
         label = f'labels."run.googleapis.com/execution_name"="{call.params["execution"]}"'
@@ -178,7 +189,8 @@ class CloudRun:
             return job
         newest = executions[0][1]
         latest = {key: newest[key] for key in ("name", "createTime", "completionTime") if key in newest}
-        return job | {"executionCount": len(executions), "latestCreatedExecution": latest}
+        reference = latest | {"completionStatus": _completion_status(newest)}
+        return job | {"executionCount": len(executions), "latestCreatedExecution": reference}
 
     def _shown_execution(self, execution: Resource, call: Call) -> Resource:
         _, project, *_, id = execution["name"].split("/")
@@ -188,7 +200,17 @@ class CloudRun:
 def _name(call: Call) -> str:
     """The full name of the resource that the path names, without collection or verb behind it."""
     kinds = ("project", "location", "job", "execution")
+    if any(":" in call.params.get(kind, "") for kind in kinds):  # a method of Google's that is not in the table
+        raise unknown_method(call)
     return "/".join(f"{kind}s/{call.params[kind]}" for kind in kinds if kind in call.params)
+
+
+def _completion_status(execution: Resource) -> str:
+    completed = execution["conditions"][0]
+    if completed.get("executionReason") == "CANCELLED":
+        return "EXECUTION_CANCELLED"
+    running = "EXECUTION_RUNNING" if "startTime" in execution else "EXECUTION_PENDING"
+    return _STATUSES.get(completed["state"], running)
 
 
 def _new_job(name: str, declared: Resource, caller: str) -> Resource:

@@ -1,8 +1,10 @@
 """Long-running operations of Cloud Run: a name under which a client learns how its call ended."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
+from local import job_spec
 from local.execution import SUCCEEDED
 from local.run_store import EXECUTION, JOB, OPERATION, Resource, RunStore
 from local.wire import Answer, Call, CloudError
@@ -12,14 +14,19 @@ _TYPES = {
     JOB: "type.googleapis.com/google.cloud.run.v2.Job",
     EXECUTION: "type.googleapis.com/google.cloud.run.v2.Execution",
 }
+MAX_WAIT_SECONDS = 60.0  # a client asks again, so that no thread here is held for long
 ABORTED, NOT_FOUND = 10, 5  # google/rpc/code.proto
 
 
 class Operations:
-    """Operations on record."""
+    """Operations on record.
 
-    def __init__(self, store: RunStore) -> None:
-        self._store = store
+    Args:
+        await_end: waits for an execution, by its name, so many seconds at most.
+    """
+
+    def __init__(self, store: RunStore, await_end: Callable[[str, float], None]) -> None:
+        self._store, self._await_end = store, await_end
 
     def done(self, resource: Resource, kind: str) -> Answer:
         """Answer with an operation that has ended well; `resource` is its response."""
@@ -36,17 +43,37 @@ class Operations:
 
     def get(self, call: Call) -> Answer:
         """How an operation stands now."""
-        name = call.path.removeprefix("/v2/")
-        operation = self._store.get(OPERATION, name)
-        if operation is None:
-            raise CloudError(404, "notFound", f"Operation {name!r} not found")
+        return Answer(body=self.shown(self._find(call)))
+
+    def wait(self, call: Call) -> Answer:
+        """How it stands when it is done, or when the time of the request is over."""
+        operation, given = self._find(call), call.json().get("timeout")
+        seconds = MAX_WAIT_SECONDS if given is None else min(job_spec.seconds(given, "timeout"), MAX_WAIT_SECONDS)
+        if "execution" in operation:
+            self._await_end(operation["execution"], seconds)
+        return Answer(body=self.shown(operation))
+
+    def delete(self, call: Call) -> Answer:
+        """Forget it; what it began goes on."""
+        self._store.delete(OPERATION, self._find(call)["name"])
+        return Answer(body={})
+
+    def shown(self, operation: Resource) -> dict[str, Any]:
+        """An operation on record, as it stands now."""
         if "execution" not in operation:
-            return Answer(body=operation)
+            return operation
         execution = self._store.get(EXECUTION, operation["execution"])
         if execution is None:
             error = {"code": NOT_FOUND, "message": f"Execution {operation['execution']!r} was deleted"}
-            return Answer(body={"name": name, "done": True, "error": error})
-        return Answer(body=self._of_execution(name, execution))
+            return {"name": operation["name"], "done": True, "error": error}
+        return self._of_execution(operation["name"], execution)
+
+    def _find(self, call: Call) -> Resource:
+        name = call.path.removeprefix("/v2/").removesuffix(":wait")
+        operation = self._store.get(OPERATION, name)
+        if operation is None:
+            raise CloudError(404, "notFound", f"Operation {name!r} not found")
+        return operation
 
     def _of_execution(self, name: str, execution: Resource) -> dict[str, Any]:
         typed = {"@type": _TYPES[EXECUTION], **execution}

@@ -211,7 +211,12 @@ class Door:
         for method, pattern in self.table:
             if method.verb == verb and (match := pattern.fullmatch(call.path)):
                 return method, {k: unquote(v) for k, v in match.groupdict().items()}
-        raise CloudError(501, "notImplemented", f"The local cloud does not support {call.verb} {call.path}")
+        raise unknown_method(call)
+
+
+def unknown_method(call: Call) -> CloudError:
+    """501: no row of any table is meant by a call."""
+    return CloudError(501, "notImplemented", f"The local cloud does not support {call.verb} {call.path}")
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:

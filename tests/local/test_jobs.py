@@ -38,6 +38,12 @@ event = {"severity": "warning", "message": "late", "rows": 3, "time": "2024-05-0
 print(json.dumps(event | {"logging.googleapis.com/labels": {"gate": "rows"}}))
 print("trouble", file=sys.stderr)
 """
+POLITE = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+print("up", flush=True)
+time.sleep(99)
+"""
 STUBBORN = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -233,7 +239,8 @@ def test_a_good_run_succeeds_and_its_operation_too(platform: Platform) -> None:
     assert completed(execution).state.name == "CONDITION_SUCCEEDED"
     assert execution.start_time <= execution.completion_time
     assert operation.result().name == execution.name
-    assert platform.jobs.get_job(name=job.name).latest_created_execution.name == execution.name
+    latest = platform.jobs.get_job(name=job.name).latest_created_execution
+    assert (latest.name, latest.completion_status.name) == (execution.name, "EXECUTION_SUCCEEDED")
 
 
 def test_a_failing_run_fails_with_its_exit_code_and_its_last_words(platform: Platform) -> None:
@@ -363,6 +370,53 @@ def test_a_cancelled_execution_ends_with_all_its_processes(platform: Platform) -
     assert not processes_of(polite)
     with pytest.raises(exceptions.BadRequest, match="has ended"):
         platform.executions.cancel_execution(name=polite)
+
+
+def test_a_cancelled_task_that_ends_well_is_cancelled(platform: Platform) -> None:
+    job = platform.job()
+    name = platform.start(job, POLITE)
+    until(lambda: "up" in platform.text(name))
+    assert platform.jobs.get_job(name=job.name).latest_created_execution.completion_status.name == "EXECUTION_RUNNING"
+    platform.executions.cancel_execution(name=name).result()
+    execution = platform.ended(name)
+    assert (execution.cancelled_count, execution.succeeded_count) == (1, 0)
+    assert completed(execution).execution_reason.name == "CANCELLED"
+    latest = platform.jobs.get_job(name=job.name).latest_created_execution
+    assert latest.completion_status.name == "EXECUTION_CANCELLED"
+
+
+def test_an_operation_is_waited_for_listed_and_forgotten(platform: Platform) -> None:
+    job = platform.job()
+    begun = platform.jobs.run_job(name=job.name).operation.name
+    url = f"{platform.cloud.env['RUN_ENDPOINT']}/v2/{begun}"
+    ended = httpx.post(f"{url}:wait", json={"timeout": "30s"}).json()
+    assert ended["done"], ended
+    assert ended["response"]["succeededCount"] == 1
+    operations = httpx.get(url.rpartition("/")[0]).json()["operations"]
+    assert [o["done"] for o in operations if o["name"] == begun] == [True]
+    assert httpx.delete(url).status_code == 200
+    assert httpx.post(f"{url}:wait", json={}).status_code == 404
+
+
+def test_a_wait_ends_with_its_time(platform: Platform) -> None:
+    operation = platform.jobs.run_job(name=platform.job(container={"args": ["import time; time.sleep(99)"]}).name)
+    url = f"{platform.cloud.env['RUN_ENDPOINT']}/v2/{operation.operation.name}:wait"
+    assert "done" not in httpx.post(url, json={"timeout": "0.1s"}).json()
+    assert httpx.post(url, json={"timeout": "soon"}).status_code == 400
+    platform.executions.cancel_execution(name=operation.metadata.name)
+
+
+def test_a_run_that_is_only_validated_leaves_no_execution(platform: Platform) -> None:
+    job = platform.job()
+    operation = platform.jobs.run_job(request={"name": job.name, "validate_only": True})
+    assert operation.done()
+    assert isinstance(operation.metadata, run_v2.Execution)
+    assert list(platform.executions.list_executions(parent=job.name)) == []
+
+
+def test_a_method_that_is_not_there_is_not_taken_for_a_job_that_is_not_there(platform: Platform) -> None:
+    url = f"{platform.cloud.env['RUN_ENDPOINT']}/v2/{platform.job().name}:getIamPolicy"
+    assert httpx.get(url).status_code == 501
 
 
 def test_a_task_whose_launcher_is_killed_fails_and_leaves_nothing(platform: Platform) -> None:
