@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from local import secret_values
+from local import labels, secret_values
 from local.run_store import Resource
 from local.wire import CloudError
 
@@ -30,6 +30,7 @@ _JOB_LACKS = {"startExecutionToken", "runExecutionToken"}
 _EXECUTION = {"labels", "annotations", "parallelism", "taskCount", "template"}
 _TASK = {"containers", "maxRetries", "timeout", "serviceAccount", "executionEnvironment", "vpcAccess"}
 _TASK_LACKS = {"volumes", "encryptionKey", "nodeSelector", "gpuZonalRedundancyDisabled"}
+_NETWORK = {"connector", "egress", "networkInterfaces"}
 _CONTAINER = {"name", "image", "command", "args", "env", "resources"}
 _CONTAINER_LACKS = {
     "ports", "volumeMounts", "workingDir", "livenessProbe", "startupProbe", "readinessProbe", "dependsOn",
@@ -58,10 +59,13 @@ def declared(body: Mapping[str, Any]) -> Resource:
     """
     job = _known(body, "", _JOB | _OUTPUT_ONLY, _JOB_LACKS)
     kept = {name: value for name, value in job.items() if name in _JOB}
+    if wrong := labels.fault(kept.get("labels", {})):
+        raise _bad(f"labels: {wrong}")
     execution = _known(kept.get("template"), "template", _EXECUTION)
     task = _known(execution.get("template"), "template.template", _TASK, _TASK_LACKS)
     task = TASK_DEFAULTS | task
     task["containers"] = [_container(task.get("containers"))]
+    _known(task.get("vpcAccess", {}), "template.template.vpcAccess", _NETWORK)
     seconds(task["timeout"], "template.template.timeout")
     task["maxRetries"] = _whole(task["maxRetries"], "template.template.maxRetries", 0, MAX_RETRIES)
     execution["taskCount"] = _whole(execution.get("taskCount", 1), "template.taskCount", 1, MAX_TASKS)

@@ -31,6 +31,10 @@ _TOKENS = re.compile(
 )
 _PARTS = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')""", re.DOTALL)
 
+_ESCAPES = re.compile(r"""\\(?:(?P<character>[abfnrtv"'\\])|(?P<code>x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}))""")
+_CHARACTERS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_NO_PATH = re.compile(r"[][{}]|\.\.|^\.|\.$")
+
 
 @dataclass(frozen=True)
 class Filter:
@@ -156,7 +160,8 @@ class _Parser:
         return self._comparison(path, operator, self._word())
 
     def _comparison(self, path: tuple[str, ...], operator: _Token, value: _Token) -> Filter:
-        literal = log_comparison.Literal(_unquoted(value.text), presence=value.text == "*" and operator.text == ":")
+        text = _pattern(value.text) if operator.text in ("=~", "!~") else _unquoted(value.text)
+        literal = log_comparison.Literal(text, presence=value.text == "*" and operator.text == ":")
         try:
             test = log_comparison.build(path, operator.text, literal)
         except ValueError as error:
@@ -180,6 +185,8 @@ class _Parser:
             [_unquoted(part)] if part[:1] in ("'", '"') else [name for name in part.split(".") if name]
             for part in _PARTS.split(token.text)
         ]
+        if wrong := _NO_PATH.search(_PARTS.sub("x", token.text)):
+            self._fail(token, f"a path has no {wrong.group()!r} outside quotes;")
         try:
             return log_comparison.field_path([name for piece in pieces for name in piece])
         except ValueError as error:
@@ -219,6 +226,18 @@ def _minus_apart(token: _Token, before: list[_Token]) -> list[_Token]:
 
 
 def _unquoted(text: str) -> str:
-    if len(text) > 1 and text[0] == text[-1] and text[0] in ("'", '"'):
-        return re.sub(r"""\\(["'\\])""", r"\1", text[1:-1])  # other escapes belong to a regular expression
-    return text
+    return _ESCAPES.sub(_escaped, text[1:-1]) if _is_quoted(text) else text
+
+
+def _escaped(escape: re.Match[str]) -> str:
+    character, code = escape.group("character", "code")
+    return chr(int(code[1:], 16)) if code else _CHARACTERS.get(character, character)
+
+
+def _pattern(text: str) -> str:
+    """A regular expression, to which all escapes belong but those of quotes and backslashes."""
+    return re.sub(r"""\\(["'\\])""", r"\1", text[1:-1]) if _is_quoted(text) else text
+
+
+def _is_quoted(text: str) -> bool:
+    return len(text) > 1 and text[0] == text[-1] and text[0] in ("'", '"')

@@ -10,7 +10,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from local import labels
 from local.places import BUCKETS
+from local.storage import lifecycle
 from local.storage.catalog import Catalog
 from local.storage.conditions import check
 from local.storage.records import Bucket, rfc3339
@@ -221,8 +223,9 @@ def _settle(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         raise invalid(f"Invalid storage class {fields['storageClass']!r}")
     dual = "dual-region" if any(c.isdigit() for c in fields["location"]) else "multi-region"
     fields["locationType"] = "region" if "-" in fields["location"] else dual
-    if not all(isinstance(value, str) for value in fields.get("labels", {}).values()):
-        raise invalid(f"Invalid labels {fields['labels']!r}: all values must be texts")
+    if wrong := labels.fault(fields.get("labels", {})):
+        raise invalid(f"Invalid labels: {wrong}")
+    lifecycle.check(fields.get("lifecycle", {}))
     fields["iamConfiguration"] = _access(fields.get("iamConfiguration") or {}, given.get("iamConfiguration") or {})
     _settle_retention(fields, old)
     return fields

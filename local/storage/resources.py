@@ -11,6 +11,7 @@ from local.storage.routes import invalid, unsupported, words
 
 DEFAULT_TYPE = "application/octet-stream"
 MAXIMUM_NAME_BYTES = 1024  # https://cloud.google.com/storage/docs/objects#naming
+MAXIMUM_METADATA_BYTES = 8192  # https://cloud.google.com/storage/quotas#objects
 RESERVED = ".well-known/acme-challenge/"
 CLASSES = words(
     "STANDARD NEARLINE COLDLINE ARCHIVE MULTI_REGIONAL REGIONAL DURABLE_REDUCED_AVAILABILITY"
@@ -138,6 +139,8 @@ def _check(name: str, value: Any) -> None:
         raise invalid(f"Invalid value {value!r} for field {name!r}: expected {kind.__name__}")
     if name == "metadata" and not all(isinstance(v, str | None) for v in value.values()):
         raise invalid("Invalid value for field 'metadata': all its values must be texts")
+    if name == "metadata" and sum(len(f"{k}{v or ''}".encode()) for k, v in value.items()) > MAXIMUM_METADATA_BYTES:
+        raise invalid(f"Invalid value for field 'metadata': it has more than {MAXIMUM_METADATA_BYTES} bytes")
     if name == "storageClass" and value not in CLASSES:
         raise invalid(f"Invalid storage class {value!r}")
     if name == "customTime":

@@ -211,6 +211,12 @@ def test_a_job_changed_by_someone_else_is_not_overwritten(platform: Platform) ->
             400,
             "env[0].valueSource",
         ),
+        (
+            {"template": {"template": {"containers": [{"image": "i"}], "vpcAccess": {"network": "n"}}}},
+            400,
+            "vpcAccess.network",
+        ),
+        ({"labels": {"Team": "dams"}}, 400, "labels: 'Team'"),
         ({"schedule": "daily"}, 400, "schedule"),
     ],
 )

@@ -285,6 +285,7 @@ def test_a_patch_merges_and_an_update_replaces(bucket: storage.Bucket, http: htt
         ({"customTime": None}, 400),
         ({"customTime": "yesterday"}, 400),
         ({"metadata": {"n": 5}}, 400),
+        ({"metadata": {"k": "v" * 8192}}, 400),
         ({"contentType": 5}, 400),
         ({"acl": [{"entity": "allUsers", "role": "READER"}]}, 501),
         ({"retention": {"mode": "Locked"}}, 501),
