@@ -44,7 +44,7 @@ class Rule:
             `kill` ends the calling task by SIGKILL.
         service: a glob pattern: storage, bigquery, logging, run, metadata.
         method: a glob pattern of names as in the REST reference (`objects.insert`), or an HTTP verb (`POST`).
-        path: a glob pattern of the decoded path.
+        path: a glob pattern of the decoded path; of an upload also of `/storage/v1/b/BUCKET/o/NAME`, what it writes.
         job: a glob pattern: only calls from tasks of these Cloud Run jobs; "" is anybody's, for a `kill` any job's.
         when: `before` the effect, which `status`, `drop` and `kill` then prevent, or `after` it. "" is before, but for
             what spoils a body it is after.
@@ -95,11 +95,11 @@ class Rule:
         named = self.method == verb or fnmatchcase(short, self.method) or fnmatchcase(name, self.method)
         return named and fnmatchcase(service, self.service)
 
-    def concerns(self, path: str, job: str) -> bool:
-        """Whether a call of such a method, with this path and from a task of this job ("" is none), may fail."""
+    def concerns(self, paths: list[str], job: str) -> bool:
+        """Whether a call of such a method, about these paths and from a task of this job ("" is none), may fail."""
         if (self.job or self.action == "kill") and not (job and fnmatchcase(job, self.job or "*")):
             return False
-        return fnmatchcase(path, self.path)
+        return any(fnmatchcase(path, self.path) for path in paths)
 
     def fires(self, number: int) -> bool:
         """Whether the matching call of this number fails."""

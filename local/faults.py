@@ -4,6 +4,7 @@ Owns the rules that are set and what they do to a call. Does not own what a rule
 killed (execution.py). Rules live as long as the server: they are no state of the cloud.
 """
 
+import contextlib
 import itertools
 import json
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from local.fault_rules import SPOILS, Rule
+from local.iam.resources import object_name
 from local.wire import OWN, Answer, Call, CloudError, Dropped, Method, Run
 
 PATH = "/local/v1/faults"
@@ -103,9 +105,9 @@ class Faults:
     def _due(self, method: Method, call: Call) -> list[Rule]:
         if not self._armed or method.own:
             return []
-        path, job = unquote(call.path), self._jobs.job_of(self._task_of(call))
+        paths, job = _paths(method, call), self._jobs.job_of(self._task_of(call))
         with self._lock:
-            found = [a for a in self._armed if a.rule.is_about(method.name, call.verb) and a.rule.concerns(path, job)]
+            found = [a for a in self._armed if a.rule.is_about(method.name, call.verb) and a.rule.concerns(paths, job)]
             return [armed.rule for armed in found if armed.count()]
 
     def _strike(self, rule: Rule, call: Call) -> Call:
@@ -158,6 +160,15 @@ class Faults:
 def _check_owner(call: Call) -> None:
     if call.caller != "owner":
         raise CloudError(403, "forbidden", f"Only the owner of a local cloud sets faults, not {call.caller!r}")
+
+
+def _paths(method: Method, call: Call) -> list[str]:
+    """The path of a call; of an upload, which names its object elsewhere, also the path of that object."""
+    paths = [unquote(call.path)]
+    if method.name == "storage.objects.insert":
+        with contextlib.suppress(CloudError):  # an upload without a name, which the method refuses
+            paths.append(f"/storage/v1/b/{call.params['bucket']}/o/{object_name(call)}")
+    return paths
 
 
 def _spoiled_call(rule: Rule, call: Call) -> Call:

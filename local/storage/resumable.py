@@ -48,7 +48,8 @@ class ResumableUploads:
         if "x-upload-content-type" in call.headers:
             given.setdefault("contentType", call.headers["x-upload-content-type"])
         name, fields = named(call, given)
-        return self.begin(call, name, fields, claims(call, given), call.path + "?uploadType=resumable&")
+        path = f"{call.path}?{urlencode({'uploadType': 'resumable', 'name': name})}&"
+        return self.begin(call, name, fields, claims(call, given), path)
 
     def begin(
         self, call: Call, name: str, fields: Mapping[str, Any], hashes: list[tuple[str, str]], path: str

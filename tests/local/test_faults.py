@@ -1,9 +1,11 @@
 """Faults by rules, as the official clients meet them."""
 
+import io
 import itertools
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 import requests
 from google.api_core import exceptions, retry
@@ -49,6 +51,32 @@ def test_a_status_after_the_effect_leaves_it(bucket: storage.Bucket, faults: Fau
     with pytest.raises(exceptions.InternalServerError):
         bucket.blob("a").upload_from_string("1", retry=None)
     assert bucket.blob("a").exists(), "what a client takes for a failure may have happened"
+
+
+def test_an_upload_fails_by_the_name_of_its_object_whatever_its_kind(
+    bucket: storage.Bucket, faults: FaultRules, http: httpx.Client
+) -> None:
+    place = f"*/b/{bucket.name}/o/receipts/*"
+    with faults.during(Rule(action="status", method="objects.insert", path=place, status=403)):
+        bucket.blob("rows/a b.json").upload_from_string("1")
+        with pytest.raises(exceptions.Forbidden):
+            bucket.blob("receipts/a b.json").upload_from_string("1")
+        with pytest.raises(exceptions.Forbidden):
+            bucket.blob("receipts/a b.json", chunk_size=1 << 18).upload_from_file(io.BytesIO(b"1" * (1 << 19)))
+        media = {"uploadType": "media", "name": "receipts/a b.json"}
+        assert http.post(f"/upload/storage/v1/b/{bucket.name}/o", params=media, content=b"1").status_code == 403
+        assert http.put(f"/{bucket.name}/receipts/a%20b.json", content=b"1").status_code == 403
+    assert [blob.name for blob in bucket.list_blobs()] == ["rows/a b.json"]
+
+
+def test_a_later_chunk_of_an_upload_fails_by_the_name_of_its_object(bucket: storage.Bucket, faults: FaultRules) -> None:
+    place = f"*/b/{bucket.name}/o/receipts/*"
+    with faults.during(Rule(action="drop", method="objects.insert", path=place, nth=3)):
+        content = bytes(range(256)) * 3000
+        blob = bucket.blob("receipts/a", chunk_size=1 << 18)
+        blob.upload_from_file(io.BytesIO(content), if_generation_match=0, retry=FAST)
+        assert [rule["fired"] for rule in faults.list()] == [1]
+    assert bucket.blob("receipts/a").download_as_bytes() == content
 
 
 def test_a_retried_create_only_upload_meets_its_own_effect(bucket: storage.Bucket, faults: FaultRules) -> None:
