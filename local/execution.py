@@ -27,6 +27,7 @@ from local.wire import CloudError
 log = logging.getLogger("local")
 
 TASKS_AT_ONCE = 16  # where the job sets no parallelism: what a laptop bears
+CANCELLED = "CANCELLED"  # of ExecutionReason
 SUCCEEDED, FAILED, RECONCILING = "CONDITION_SUCCEEDED", "CONDITION_FAILED", "CONDITION_RECONCILING"
 
 
@@ -142,10 +143,11 @@ class RunningExecution:
             self._log(index, number).system(fault, "ERROR")
             if number < self._task["maxRetries"] and not self._stop:
                 self._count(retriedCount=1)
-        if self._stop:  # also of a task that heeds SIGTERM with exit code 0
-            self._count(runningCount=-1)
-        elif succeeded:
+        cancelled = self._stop and self._stop.reason == CANCELLED
+        if succeeded and not cancelled:  # a task may heed the SIGTERM of a cancellation with exit code 0
             self._count(runningCount=-1, succeededCount=1)
+        elif self._stop:
+            self._count(runningCount=-1)
         else:
             self._count(runningCount=-1, failedCount=1)
             # As on Cloud Run: the first task that fails for good ends the execution.

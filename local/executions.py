@@ -7,14 +7,14 @@ import threading
 import uuid
 
 from local import rfc3339
-from local.execution import RECONCILING, Platform, RunningExecution, Stop, condition, finish
+from local.execution import CANCELLED, RECONCILING, Platform, RunningExecution, Stop, condition, finish
 from local.job_output import TaskLog
 from local.run_store import EXECUTION, Resource
 from local.wire import CloudError
 
 _SUFFIX = string.ascii_lowercase + string.digits
 ENDED_WITH_THE_CLOUD = Stop("The local cloud ended while this execution ran. Run the job again.")
-STOPPED_WITH_THE_CLOUD = Stop("The local cloud was stopped while this execution ran. Run the job again.", "CANCELLED")
+STOPPED_WITH_THE_CLOUD = Stop("The local cloud was stopped while this execution ran. Run the job again.", CANCELLED)
 
 
 class Executions:
@@ -52,7 +52,7 @@ class Executions:
         Raises:
             CloudError: 404 when there is none, 400 when it has ended.
         """
-        stop = Stop(f"The execution was cancelled by {caller}.", "CANCELLED")
+        stop = Stop(f"The execution was cancelled by {caller}.", CANCELLED)
 
         def edit(record: Resource) -> None:
             if "completionTime" in record:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from local import images, job_spec, log_entry, rfc3339
-from local.execution import FAILED, SUCCEEDED, Platform, condition
+from local.execution import CANCELLED, FAILED, SUCCEEDED, Platform, condition
 from local.executions import Executions, new_record
 from local.logging import Logs
 from local.operations import Operations
@@ -207,7 +207,7 @@ def _name(call: Call) -> str:
 
 def _completion_status(execution: Resource) -> str:
     completed = execution["conditions"][0]
-    if completed.get("executionReason") == "CANCELLED":
+    if completed.get("executionReason") == CANCELLED:
         return "EXECUTION_CANCELLED"
     running = "EXECUTION_RUNNING" if "startTime" in execution else "EXECUTION_PENDING"
     return _STATUSES.get(completed["state"], running)

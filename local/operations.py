@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local import job_spec
-from local.execution import SUCCEEDED
+from local.execution import CANCELLED, SUCCEEDED
 from local.run_store import EXECUTION, JOB, OPERATION, Resource, RunStore
 from local.wire import Answer, Call, CloudError
 
@@ -81,7 +81,7 @@ class Operations:
         if "completionTime" not in execution:
             return operation
         completed = execution["conditions"][0]
-        if completed["state"] == SUCCEEDED or completed.get("executionReason") == "CANCELLED":
+        if completed["state"] == SUCCEEDED or completed.get("executionReason") == CANCELLED:
             # A cancelled execution ends its operation without an error (apache/airflow#57791).
             return operation | {"done": True, "response": typed}
         return operation | {"done": True, "error": {"code": ABORTED, "message": completed["message"]}}
