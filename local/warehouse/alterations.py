@@ -61,6 +61,10 @@ def _change(session: Session, table: Table, action: exp.AlterColumn) -> Table:
     new: Field | None = None
     if action.args.get("allow_null") and action.args.get("drop"):
         new = field | {"mode": "NULLABLE"}
+    elif action.args.get("default") is not None:
+        new = field | {"defaultValueExpression": action.args["default"].sql("bigquery")}
+    elif action.args.get("drop") and not action.args.get("allow_null"):
+        new = {k: v for k, v in field.items() if k != "defaultValueExpression"}
     elif action.args.get("dtype"):
         wider = canonical([field_of(exp.ColumnDef(this=action.this, kind=action.args["dtype"]))])[0]
         if wider["type"] in WIDER.get(field["type"], ()) and mode_of(field) == mode_of(wider):

@@ -18,6 +18,7 @@ TO_STRING = {
     "INTERVAL": "bq_interval_string", None: "bq_string",
 }  # fmt: skip
 TO_INT64 = {"STRING": "bq_int", "FLOAT64": "bq_round_int", "NUMERIC": "bq_round_int", None: "bq_to_int"}
+WHOLE = (exp.Trunc, exp.Floor, exp.Ceil, exp.Round)  # of one argument: what they answer need not be rounded
 CASTS: dict[str, dict[str | None, str]] = {
     "STRING": TO_STRING,
     "INT64": TO_INT64,
@@ -51,7 +52,9 @@ def _cast(node: exp.Cast) -> exp.Expr | None:
         read = call(SAFE_FORMS[macro] if safe else macro, node.this)
         # NUMERIC(10, 2) is rounded once it is read.
         return type(node)(this=read, to=node.args["to"]) if node.args["to"].expressions else read
-    return attempted(call(macro, node.this)) if safe and macro in FALLIBLE else call(macro, node.this)
+    whole = macro == "bq_round_int" and isinstance(node.this, WHOLE) and not node.this.args.get("decimals")
+    made = cast(node.this, "BIGINT") if whole else call(macro, node.this)
+    return attempted(made) if safe and macro in FALLIBLE else made
 
 
 def is_plain(node: exp.Expr, target: str) -> bool:

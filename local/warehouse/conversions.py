@@ -25,7 +25,7 @@ FROM_TEXT = {
     "TIMESTAMP": f"CASE WHEN regexp_full_match({{x}}, '{NUMBER}')"
     " THEN CAST(make_timestamp(CAST(round(TRY_CAST({x} AS DOUBLE) * 1e6) AS BIGINT)) AS TIMESTAMPTZ)"
     " ELSE TRY_CAST({x} AS TIMESTAMPTZ) END",
-    "JSON": "CASE WHEN json_valid({x}) THEN CAST({x} AS JSON) END",
+    "JSON": "CASE WHEN json_valid({x}) AND bq_names_once(CAST({x} AS JSON)) THEN CAST({x} AS JSON) END",
     "INTERVAL": "TRY_CAST({x} AS INTERVAL)",
 }
 
@@ -122,7 +122,7 @@ def _json_value(field: Field, x: str, depth: int, ignore_unknown: bool) -> tuple
     if field["type"] == "RECORD":
         return _json_record(field, x, depth, ignore_unknown)
     if field["type"] == "JSON":
-        return f"CASE WHEN {_present(x)} THEN {x} END", "TRUE"
+        return f"CASE WHEN {_present(x)} THEN {x} END", f"(NOT {_present(x)} OR bq_names_once({x}))"
     written = f"json_extract_string({x}, '$')"
     value = f"CASE WHEN {_present(x)} THEN {from_text(field, written)} END"
     scalar = f"json_type({x}) NOT IN ('OBJECT', 'ARRAY')"

@@ -156,6 +156,19 @@ def check_id(dataset: str) -> None:
         raise CloudError(400, "invalid", f'Invalid dataset ID "{dataset}". {rule}')
 
 
+# https://cloud.google.com/bigquery/docs/labels-intro#requirements
+LABEL_KEY, LABEL_VALUE = re.compile(r"[^\W\d_][\w-]{0,62}"), re.compile(r"[\w-]{0,63}")
+
+
+def check_labels(body: Resource) -> None:
+    """Refuse labels that BigQuery refuses; a value that is None takes its label away."""
+    for key, value in (body.get("labels") or {}).items():
+        text = str(value or "")
+        if not LABEL_KEY.fullmatch(key) or not LABEL_VALUE.fullmatch(text) or f"{key}{text}" != f"{key}{text}".lower():
+            rule = "lower-case letters, digits, underscores and dashes, at most 63; a key begins with a letter"
+            raise CloudError(400, "invalid", f"Invalid label {key!r}: {value!r}. Labels are {rule}.")
+
+
 def merged(old: Resource, new: Resource) -> Resource:
     """`old` with the properties of `new`; null removes; labels are merged one by one."""
     result = {**old, **new}
@@ -183,6 +196,7 @@ def _changes(body: Resource) -> Resource:
     ]
     if refused:
         raise CloudError(501, "notImplemented", f"The local warehouse does not support {refused[0]!r} of a dataset")
+    check_labels(body)
     return {k: v for k, v in body.items() if k in CHANGEABLE}
 
 

@@ -3,8 +3,10 @@
 A format must be a literal; an element that DuckDB has no counterpart for is refused by name.
 """
 
+import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from sqlglot import exp
 
@@ -241,3 +243,17 @@ def _json_sql(x: str, kind_of: exp.DataType | None, forms: Mapping[str, str], de
         changed = len(fields) == len(kind_of.expressions) and any(old != new for _, old, new in parts)
         return f"CASE WHEN ({x}) IS NOT NULL THEN struct_pack({packed}) END" if changed else x
     return forms.get(name or "", "{x}").replace("{x}", x)
+
+
+def with_names_once(written: str) -> str:
+    """JSON text in which the first of several values of one name in an object stands, as the type JSON has it."""
+    doubled = False
+
+    def first(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal doubled
+        found = dict(reversed(pairs))
+        doubled |= len(found) < len(pairs)
+        return {name: found[name] for name, _ in pairs}
+
+    value = json.loads(written, object_pairs_hook=first)
+    return json.dumps(value, ensure_ascii=False) if doubled else written

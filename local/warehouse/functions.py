@@ -1,5 +1,6 @@
 """Functions of text, bytes and JSON, and those that sqlglot does not know: each written for DuckDB, or refused by name."""
 
+import contextlib
 import re
 from collections.abc import Callable
 from typing import cast as cast_to
@@ -8,7 +9,7 @@ from sqlglot import exp
 
 from local.warehouse import arrays, comparisons, operators, ordering, times
 from local.warehouse.casts import TO_STRING
-from local.warehouse.formats import JSON_FORMS, JSON_STRING_FORMS, format_call, json_value
+from local.warehouse.formats import JSON_FORMS, JSON_STRING_FORMS, format_call, json_value, with_names_once
 from local.warehouse.rewriting import attempted, call, cast, rewrite, rule
 from local.warehouse.statements import invalid, place_of, unsupported
 from local.warehouse.types import kind
@@ -20,7 +21,13 @@ __all__ = ["arrays", "comparisons", "operators", "ordering", "rewrite", "times"]
 def _substring(node: exp.Substring) -> exp.Expr | None:
     start, length = node.args.get("start"), node.args.get("length")
     plain = isinstance(start, exp.Literal) and start.is_int and int(start.name) > 0
-    if plain and (length is None or (isinstance(length, exp.Literal) and length.is_int)):
+    plain = plain and (length is None or (isinstance(length, exp.Literal) and length.is_int))
+    if kind(node.this) == "BYTES":
+        if not plain:
+            raise unsupported(f"SUBSTR of BYTES at a computed place{place_of(node)}")
+        digits = [2 * int(start.name) - 1, *([2 * int(length.name)] if length else [])]
+        return call("from_hex", call("substring", call("hex", node.this), *digits))
+    if plain:
         return None
     return call("bq_substr", *(part for part in (node.this, start, length) if part is not None))
 
@@ -73,6 +80,15 @@ def _json_format(node: exp.JSONFormat) -> exp.Expr:
     if node.args.get("to_json"):
         return call("to_json", json_value(node.this, JSON_FORMS))
     return call("bq_to_json_string", json_value(node.this, JSON_STRING_FORMS))
+
+
+@rule(exp.ParseJSON)
+def _parse_json(node: exp.ParseJSON) -> exp.Expr | None:
+    if not isinstance(node.this, exp.Literal):
+        return call("bq_json", node.copy())
+    with contextlib.suppress(ValueError):  # DuckDB will say so
+        node.set("this", exp.Literal.string(with_names_once(node.this.name)))
+    return None
 
 
 @rule(exp.JSONType)
@@ -168,7 +184,7 @@ SIMPLE: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.JSONBool: lambda x: cast(call("bq_json_as", x, "BOOLEAN", "a boolean"), "BOOLEAN"),
     exp.Float64: lambda x: cast(call("bq_json_as", x, JSON_NUMBERS, "a number"), "DOUBLE"),
     exp.Int64: lambda x: call("bq_json_int", cast(call("bq_json_as", x, JSON_NUMBERS, "an integer"), "DECIMAL(38, 9)")),
-    exp.SafeConvertBytesToString: lambda x: call("try", call("decode", x)),
+    exp.SafeConvertBytesToString: lambda x: call("bq_decoded", x),
     exp.ParseNumeric: lambda x: cast(x, "DECIMAL(38, 9)"),
     exp.ParseBignumeric: lambda x: call("bq_bignumeric", x),
     exp.ToCodePoints: lambda x: call("bq_code_points", x),

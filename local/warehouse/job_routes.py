@@ -138,7 +138,7 @@ class JobRoutes:
                 f"The local warehouse does not support {(strange or ['sessions'])[0]!r} of a query",
             )
         _check_format(body)
-        query = _with_texts({k: v for k, v in body.items() if k in QUERY_KEYS})
+        query = _with_texts({k: v for k, v in _given(body).items() if k in QUERY_KEYS})
         outer = {k: body[k] for k in ("labels", "jobTimeoutMs", "dryRun") if body.get(k)}
         resource: Resource = {"configuration": {"jobType": "QUERY", "query": query, **outer}}
         given = body.get("location")
@@ -154,17 +154,20 @@ class JobRoutes:
                 "totalRows": "0",
             }
             return Answer(body=answer | {k: statistics[k] for k in keys if k in statistics})
-        job = self._once(project, plan, resource, call.caller, str(body.get("requestId") or uuid.uuid4()))
+        job = self._once(project, plan, resource, call.caller, body.get("requestId"))
         return self._answer(job, "bigquery#queryResponse", body, body.get("formatOptions") or {})
 
-    def _once(self, project: str, plan: Plan, resource: Resource, caller: str, request: str) -> Job:
+    def _once(self, project: str, plan: Plan, resource: Resource, caller: str, request: str | None) -> Job:
         """Start the job of a request, or find the one that the same request started before its answer was lost."""
-        if not plan.writes:
-            return self._submit(project, plan, resource, caller, brief=True)
+        brief = not plan.writes
+        if not request:
+            return self._submit(project, plan, resource, caller, brief=brief)
         asked = f"{caller} {request} {resource['configuration']['query']['query']}"
         id = f"job_{uuid.uuid5(uuid.NAMESPACE_OID, asked).hex}"
+        if brief and (found := self._jobs.find(project, id, plan.location)):
+            return found
         try:
-            return self._submit(project, plan, resource | {"jobReference": {"jobId": id}}, caller)
+            return self._submit(project, plan, resource | {"jobReference": {"jobId": id}}, caller, brief=brief)
         except CloudError as error:
             if error.reason != "duplicate":
                 raise
@@ -262,15 +265,20 @@ def _typed(configuration: Resource) -> Resource:
     Raises:
         CloudError: 400 unless it names exactly one kind of job, and messages are where it must have messages.
     """
-    kinds = [k for k in KINDS if k in configuration]
+    kinds = [k for k in KINDS if configuration.get(k) is not None]
     if len(kinds) != 1:
         raise CloudError(400, "required", f"Required parameter is missing: one of configuration.{{{', '.join(KINDS)}}}")
     [kind] = kinds
-    own = configuration[kind]
+    own = _given(configuration[kind])
     for key in MESSAGES & own.keys():
-        if not isinstance(own[key], dict | None):
+        if not isinstance(own[key], dict):
             raise CloudError(400, "invalid", f"Invalid value at 'job.configuration.{kind}.{key}': not an object")
     return {**configuration, kind: _with_texts(own), "jobType": kind.upper()}
+
+
+def _given(message: Resource) -> Resource:
+    """The properties that are there: to Google's parser null is the same as none, and clients do send it."""
+    return {k: v for k, v in message.items() if v is not None}
 
 
 def _with_texts(own: Resource) -> Resource:

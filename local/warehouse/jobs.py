@@ -64,7 +64,7 @@ class Jobs:
         """Write a job down and start it.
 
         Args:
-            brief: start it first, and write it down if it has not ended soon; for one that only reads, without an id.
+            brief: start it first, and write it down if it has not ended soon; for one that only reads, and whose id nobody chose.
 
         Raises:
             CloudError: 409 when its id is taken, 400 when it is no id.
@@ -195,19 +195,26 @@ class Jobs:
             CloudError: 404.
         """
         for place in [location] if location else ["US", "EU"]:
-            key = (project, place, id)
-            with self._lock:
-                running = self._running.get(key)
-            if running:
-                return running
-            with self._database.reading() as cursor:
-                resource = job_records.find(cursor, key)
-            if resource:
-                job = Job(resource, writes=False)
-                job.done.set()
-                return job
+            found = self.find(project, id, place)
+            if found:
+                return found
         name = f"{project}:{location}.{id}" if location else f"{project}:{id}"
         raise CloudError(404, "notFound", f"Not found: Job {name}")
+
+    def find(self, project: str, id: str, location: str) -> Job | None:
+        """A job, or None."""
+        key = (project, location, id)
+        with self._lock:
+            running = self._running.get(key)
+        if running:
+            return running
+        with self._database.reading() as cursor:
+            resource = job_records.find(cursor, key)
+        if not resource:
+            return None
+        job = Job(resource, writes=False)
+        job.done.set()
+        return job
 
     def all(self, project: str) -> list[Resource]:
         """All jobs of a project, newest first."""

@@ -34,7 +34,8 @@ MACROS = (
     """bq_mod(a, b) AS CASE WHEN b = 0 THEN bq_error('division by zero: MOD(' || CAST(a AS VARCHAR) || ', '
         || CAST(b AS VARCHAR) || ')') ELSE a % b END""",
     # The shortest of 15 or 17 digits that reads back the same.
-    """bq_float_string(x) AS CASE WHEN CAST(printf('%.15g', CAST(x AS DOUBLE)) AS DOUBLE) = CAST(x AS DOUBLE)
+    """bq_float_string(x) AS CASE WHEN isnan(CAST(x AS DOUBLE)) THEN 'nan'
+        WHEN CAST(printf('%.15g', CAST(x AS DOUBLE)) AS DOUBLE) = CAST(x AS DOUBLE)
         THEN printf('%.15g', CAST(x AS DOUBLE)) ELSE printf('%.17g', CAST(x AS DOUBLE)) END""",
     """bq_numeric_string(x) AS CASE WHEN contains(CAST(x AS VARCHAR), '.')
         THEN rtrim(rtrim(CAST(x AS VARCHAR), '0'), '.') ELSE CAST(x AS VARCHAR) END""",
@@ -97,10 +98,18 @@ MACROS = (
         WHEN x IS NULL OR part IS NULL THEN NULL WHEN part = '' THEN 0 ELSE coalesce(list_filter(CASE WHEN place > 0
         THEN range(place, length(x) + 1) ELSE range(length(x) + place + 1, 0, -1) END,
         lambda i: substring(x, i, length(part)) = part)[n], 0) END""",
+    # U+FFFD ought to stand for what is no UTF-8.
+    """bq_decoded(x) AS CASE WHEN try(decode(x)) IS NULL AND x IS NOT NULL
+        THEN bq_error('The local warehouse does not support SAFE_CONVERT_BYTES_TO_STRING of bytes that are no UTF-8')
+        ELSE try(decode(x)) END""",
     """bq_code_points(x) AS list_transform(string_split(x, ''), lambda c: unicode(c))""",
     """bq_from_code_points(x) AS array_to_string(list_transform(x, lambda c: chr(CAST(c AS INTEGER))), '')""",
     # Weeks of a year that begin on a day of the week, counted from Sunday.
     """bq_week(x, first) AS (dayofyear(x) + 6 - (dayofweek(x) - first + 7) % 7) // 7""",
+    # Casts to VARIANT leave one of several values of a name.
+    """bq_names_once(x) AS len(json_extract(x, '$..*')) = len(json_extract(CAST(CAST(x AS VARIANT) AS JSON), '$..*'))""",
+    """bq_json(x) AS CASE WHEN NOT bq_names_once(x)
+        THEN bq_error('The local warehouse does not support JSON with a name twice in one object') ELSE x END""",
     """bq_json_type(x) AS CASE json_type(x) WHEN 'VARCHAR' THEN 'string' WHEN 'UBIGINT' THEN 'number'
         WHEN 'BIGINT' THEN 'number' WHEN 'DOUBLE' THEN 'number' WHEN 'HUGEINT' THEN 'number' ELSE lower(json_type(x)) END""",
     """bq_json_as(x, types, name) AS CASE WHEN x IS NULL OR contains(types, json_type(x)) THEN json_extract_string(x, '$')

@@ -92,7 +92,9 @@ def _arithmetic(node: exp.Binary) -> exp.Expr | None:
 
 def _date_arithmetic(node: exp.Binary, left: str | None, right: str | None) -> exp.Expr | None:
     if left == right == "DATE":
-        return call("to_days", cast(exp.paren(node.copy()), "INTEGER"))
+        apart = call("to_days", cast(exp.paren(node.copy()), "INTEGER"))
+        apart.type = exp.DataType.build("INTERVAL")
+        return apart
     for side, other in (("this", right), ("expression", left)):
         if other == "DATE" and kind(node.args[side]) == "INT64":
             node.set(side, cast(node.args[side].copy(), "INTEGER"))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
+from local.warehouse.overflow import total
 from local.warehouse.rewriting import call, rule
 from local.warehouse.statements import invalid, place_of
 from local.warehouse.types import kind
@@ -106,6 +107,8 @@ def _minimum(node: exp.Min) -> exp.Expr | None:
 @rule(exp.Window)
 def _window(node: exp.Window) -> exp.Expr | None:
     least = node.this
+    if isinstance(least, exp.Sum | exp.Avg):
+        return total(least, node)
     if not isinstance(least, exp.Min) or kind(least.this) != "FLOAT64":
         return None
     changed = node.copy()

@@ -2,7 +2,7 @@
 
 from sqlglot import exp
 
-from local.warehouse.rewriting import call, written_once
+from local.warehouse.rewriting import call, rule, written_once
 from local.warehouse.types import kind
 
 ARITHMETIC, AROUND = (exp.Add, exp.Sub, exp.Mul), (exp.Paren, exp.Neg)
@@ -48,3 +48,25 @@ def _leaves(node: exp.Expr) -> list[exp.Expr]:
 def _all_finite(leaves: list[exp.Expr]) -> exp.Expr:
     tests = [call("bq_is_finite", leaf.copy()) for leaf in leaves]
     return exp.and_(*tests, copy=False) if tests else exp.true()
+
+
+@rule(exp.Sum, exp.Avg)
+def _total(node: exp.AggFunc) -> exp.Expr | None:
+    return None if isinstance(node.parent, exp.Window | exp.Filter) else total(node, node)
+
+
+def total(node: exp.AggFunc, whole: exp.Expr) -> exp.Expr | None:
+    """A SUM or AVG of FLOAT64 that raises when all it adds is finite and it is not.
+
+    Args:
+        whole: the aggregate itself, or the window over which it is computed.
+    """
+    given = node.this.expressions[0] if isinstance(node.this, exp.Distinct) else node.this
+    if kind(given) != "FLOAT64" or node.find_ancestor(exp.Pivot):
+        return None
+    greatest: exp.Expr = exp.Max(this=call("abs", given.copy()))
+    if whole is not node:
+        over = whole.copy()
+        over.set("this", greatest)
+        greatest = over
+    return call("bq_in_range", whole.copy(), call("bq_is_finite", greatest))

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 from sqlglot import exp
 
-from local.warehouse import errors, filters, signatures
+from local.warehouse import aliases, errors, filters, signatures
 from local.warehouse.arrays import name_fields
 from local.warehouse.catalog import Ref, Table, now_ms
 from local.warehouse.database import quoted, text
@@ -81,6 +81,7 @@ def prepare(
     name_fields(tree)
     qualified = annotate(tree, found)
     signatures.check(tree)
+    aliases.check(tree, qualified, found)
     place_nan(tree)
     conditions = filters.partition_conditions(tree) if check_filters else {}
     columns = filters.columns_read(qualified, found) if found else {}

@@ -82,7 +82,7 @@ class Source:
     def _detected_csv(self) -> list[Field]:
         skip = int(self.configuration.get("skipLeadingRows") or 0)
         options = [_paths(self.files), f"delim = {text(self._delimiter())}"]
-        options += [f"header = true, skip = {skip - 1}"] if skip else []
+        options += [f"header = true, skip = {skip - 1}" if skip else f"header = {str(self.has_header()).lower()}"]
         relation = self.cursor.sql(f"SELECT * FROM read_csv({', '.join(options)})")
         fields = [field_of(n, t) for n, t in zip(relation.columns, relation.types, strict=True)]
         for position, field in enumerate(fields):
@@ -98,7 +98,10 @@ class Source:
             or self.configuration.get("skipLeadingRows")
         ):
             return False
-        row = self.cursor.execute(f"SELECT HasHeader FROM sniff_csv({text(str(self.files[0]))})").fetchone()
+        # Where all columns are text, no line differs from the others.
+        tells = "HasHeader AND len(list_filter(Columns, lambda c: c.type <> 'VARCHAR')) > 0"
+        source = f"sniff_csv({text(str(self.files[0]))}, delim = {text(self._delimiter())})"
+        row = self.cursor.execute(f"SELECT {tells} FROM {source}").fetchone()
         return bool(row and row[0])
 
     def query(self, fields: Sequence[Field]) -> str:

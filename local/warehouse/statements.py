@@ -239,6 +239,8 @@ def _name_columns(tree: exp.Expr) -> None:
         tree = tree.this
     if not isinstance(tree, exp.Select):
         return
+    if tree.args.get("kind") == "STRUCT":
+        tree.set("kind", None)  # the fields of its rows are the columns of its table
     number = 0
     for item in list(tree.expressions):
         if isinstance(item, exp.Alias | exp.Star | exp.Aliases) or item.is_star:

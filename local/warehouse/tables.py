@@ -10,7 +10,7 @@ from typing import Any
 from local.warehouse import partitions
 from local.warehouse.catalog import PARTITION_TIME, Catalog, Ref, Resource, Table, check_etag, etag, now_ms
 from local.warehouse.database import Database, new_name, quoted, text
-from local.warehouse.datasets import merged
+from local.warehouse.datasets import check_labels, merged
 from local.warehouse.defaults import set_defaults
 from local.warehouse.paging import page
 from local.warehouse.schema import Field, canonical, columns_sql, duck_type, evolved, find, mode_of
@@ -213,6 +213,8 @@ def reshaped(catalog: Catalog, table: Table, before: list[Field]) -> Table:
             catalog.cursor.execute(f"{alter} ALTER COLUMN {name} TYPE {duck_type(field)}")
         if mode_of(old) == "REQUIRED" and mode_of(field) == "NULLABLE":
             catalog.cursor.execute(f"{alter} ALTER COLUMN {name} DROP NOT NULL")
+        if old.get("defaultValueExpression") and not field.get("defaultValueExpression"):
+            catalog.cursor.execute(f"{alter} ALTER COLUMN {name} DROP DEFAULT")
     set_defaults(catalog.cursor, table.physical, table.fields)
     return table
 
@@ -240,6 +242,7 @@ def _changes(body: Resource) -> Resource:
     refused = [key for key in body if key not in CHANGEABLE | COMPUTED and body[key]]
     if refused:
         raise CloudError(501, "notImplemented", f"The local warehouse does not support {refused[0]!r} of a table")
+    check_labels(body)
     changes: dict[str, Any] = {k: v for k, v in body.items() if k in CHANGEABLE}
     if changes.get("schema", {}) is None:
         del changes["schema"]  # `bq update` sends null; no table loses its schema

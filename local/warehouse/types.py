@@ -77,7 +77,18 @@ def annotate(tree: exp.Expr, tables: Iterable[Table]) -> exp.Expr | None:
         if known is not None and known.this != exp.DType.UNKNOWN:
             node.type = known
     _annotate_rows(tree, copy)
+    _annotate_names(tree)
     return copy
+
+
+def _annotate_names(tree: exp.Expr) -> None:
+    """A name of the SELECT list in HAVING or QUALIFY has the type of what it names."""
+    for clause in tree.find_all(exp.Having, exp.Qualify):
+        items = clause.parent.expressions if isinstance(clause.parent, exp.Select) else []
+        named = {item.alias.lower(): item.this.type for item in items if isinstance(item, exp.Alias)}
+        for column in clause.find_all(exp.Column):
+            if column.type is None and not column.table:
+                column.type = named.get(column.name.lower())
 
 
 def _annotate_rows(tree: exp.Expr, copy: exp.Expr) -> None:

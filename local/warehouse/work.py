@@ -173,6 +173,8 @@ class Work:
         found: list[Any] = []
         for uri in uris:
             bucket, name = split_uri(uri)
+            if name.count("*") > 1:
+                raise CloudError(400, "invalid", f"Source URI must have at most one wildcard '*': {uri}")
             if "*" in name:
                 access.file("load wildcard", bucket, name, uri, "globbing file pattern")
             objects = self._storage.glob(uri)
