@@ -22,6 +22,9 @@ WIDER = {"INTEGER": ("NUMERIC", "FLOAT"), "NUMERIC": ("FLOAT",)}  # what SET DAT
 def alter(session: Session, tree: exp.Alter, _configuration: dict[str, Any]) -> Outcome:
     """Run ALTER TABLE or VIEW, one action after the other."""
     table = session.catalog.table(ref_of(session, tree.this), location=session.location)
+    if tree.meta.get("column"):
+        table = _set_column(session, table, str(tree.meta["column"]), tree.args["actions"])
+        return Outcome(statistics_of("ALTER_TABLE", "ALTER", table.ref))
     for action in tree.args.get("actions") or []:
         if type(action) not in ACTIONS:
             raise unsupported(f"ALTER TABLE {action.sql('bigquery')}")
@@ -46,6 +49,16 @@ def _set(session: Session, table: Table, action: exp.AlterSet) -> Table:
     if "timePartitioning" in changes:
         changes["timePartitioning"] = {**table.resource.get("timePartitioning", {}), **changes["timePartitioning"]}
     return session.catalog.touch(table, **changes)
+
+
+def _set_column(session: Session, table: Table, name: str, actions: list[exp.Expr]) -> Table:
+    if len(actions) != 1 or not isinstance(actions[0], exp.AlterSet):
+        raise unsupported("ALTER COLUMN ... SET OPTIONS with other actions in one statement")
+    field = existing(table, name)
+    given = [p for properties in actions[0].expressions if properties for p in properties.expressions]
+    new = field | options(given, {"description": "description"})
+    fields = [{k: v for k, v in new.items() if v is not None} if f is field else f for f in table.fields]
+    return _with_fields(session, table, fields)
 
 
 def _rename(session: Session, table: Table, action: exp.AlterRename) -> Table:

@@ -3,18 +3,17 @@
 import contextlib
 import re
 from collections.abc import Callable
-from typing import cast as cast_to
 
 from sqlglot import exp
 
-from local.warehouse import arrays, comparisons, operators, ordering, times
+from local.warehouse import arrays, comparisons, operators, ordering, pivots, times
 from local.warehouse.casts import TO_STRING
 from local.warehouse.formats import JSON_FORMS, JSON_STRING_FORMS, format_call, json_value, with_names_once
 from local.warehouse.rewriting import attempted, call, cast, rewrite, rule
 from local.warehouse.statements import invalid, place_of, unsupported
 from local.warehouse.types import kind
 
-__all__ = ["arrays", "comparisons", "operators", "ordering", "rewrite", "times"]  # imported for their rules
+__all__ = ["arrays", "comparisons", "operators", "ordering", "pivots", "rewrite", "times"]  # imported for their rules
 
 
 @rule(exp.Substring)
@@ -23,7 +22,7 @@ def _substring(node: exp.Substring) -> exp.Expr | None:
     plain = isinstance(start, exp.Literal) and start.is_int and int(start.name) > 0
     plain = plain and (length is None or (isinstance(length, exp.Literal) and length.is_int))
     if kind(node.this) == "BYTES":
-        if not plain:
+        if not plain or not isinstance(start, exp.Literal):
             raise unsupported(f"SUBSTR of BYTES at a computed place{place_of(node)}")
         digits = [2 * int(start.name) - 1, *([2 * int(length.name)] if length else [])]
         return call("from_hex", call("substring", call("hex", node.this), *digits))
@@ -210,30 +209,6 @@ REFUSED = (
     exp.NetFunc,
     exp.Collate,
 )
-
-
-@rule(exp.Pivot)
-def _pivot(node: exp.Pivot) -> exp.Expr | None:
-    """One aggregate without a name: DuckDB names the columns of others the other way round."""
-    aggregates = node.expressions
-    if node.args.get("unpivot"):
-        _unpivot(node, cast_to(exp.Expr, node.parent))
-        return None
-    if len(aggregates) != 1 or isinstance(aggregates[0], exp.Alias):
-        raise unsupported("PIVOT with a named aggregate, or several")
-    node.set("columns", None)
-    return None
-
-
-def _unpivot(node: exp.Pivot, source: exp.Expr) -> None:
-    """BigQuery's columns are the values and then their names, DuckDB's the other way round."""
-    if len(source.args["pivots"]) != 1:
-        raise unsupported("several PIVOT or UNPIVOT of one table")
-    names = [field.this for field in node.args["fields"]]
-    alias = node.args.get("alias") or source.args.get("alias")
-    node.set("alias", None)
-    inner = exp.select(exp.Star(except_=[n.copy() for n in names]), *(n.copy() for n in names)).from_(source.copy())
-    source.replace(inner.subquery(alias.copy() if alias else None))
 
 
 @rule(*REFUSED)

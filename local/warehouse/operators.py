@@ -65,7 +65,10 @@ def _data_type(node: exp.DataType) -> exp.Expr | None:
 
 @rule(exp.Parameter)
 def _parameter(node: exp.Parameter) -> exp.Expr:
-    raise unsupported(f"the system variable {node.sql('bigquery')}")
+    whole: exp.Expr = node
+    while isinstance(whole.parent, exp.Parameter | exp.Dot):
+        whole = whole.parent
+    raise unsupported(f"the system variable {whole.sql('bigquery')}")
 
 
 @rule(exp.Add, exp.Sub, exp.Mul)

@@ -16,6 +16,7 @@ from local.warehouse.database import quoted, text
 from local.warehouse.destinations import Destination
 from local.warehouse.functions import rewrite
 from local.warehouse.ordering import place_nan
+from local.warehouse.paging import number
 from local.warehouse.references import Session, resolve
 from local.warehouse.schema import Field, field_of, mode_of
 from local.warehouse.sizes import Sizes
@@ -166,7 +167,8 @@ def check_cost(compiled: Compiled, configuration: dict[str, Any]) -> None:
     Raises:
         CloudError: 400 `bytesBilledLimitExceeded`.
     """
-    limit, billed = configuration.get("maximumBytesBilled"), int(compiled.statistics["totalBytesBilled"])
-    if limit not in (None, "") and int(str(limit)) < billed:
+    billed = int(compiled.statistics["totalBytesBilled"])
+    limit = number(configuration, "maximumBytesBilled", billed)
+    if limit < billed:
         fault = f"Query exceeded limit for bytes billed: {limit}. {billed} or higher required."
         raise CloudError(400, "bytesBilledLimitExceeded", fault)

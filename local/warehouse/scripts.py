@@ -54,6 +54,7 @@ class Script:
         self._run, self._child, self._sizes, self._sql = run, child, sizes, sql
         self._in_transaction = self._aborted = False
         self._steps = self._children = 0
+        self._failed: Step | None = None  # the innermost, while its error goes outwards
         self.last: Outcome | None = None
 
     @property
@@ -92,7 +93,11 @@ class Script:
             if self._steps > MAX_STEPS:
                 raise unsupported(f"scripts of more than {MAX_STEPS} steps")
             handler: Callable[[Step], None] = getattr(self, f"_{step.kind.lower()}")
-            handler(step)
+            try:
+                handler(step)
+            except CloudError:
+                self._failed = self._failed or step
+                raise
 
     # --- statements
 
@@ -187,6 +192,9 @@ class Script:
             self._cursor.execute("BEGIN")
             self._aborted = self._in_transaction  # as documented it is still open, to be rolled back
             self._variables.put("@@error.message", exp.Literal.string(error.message))
+            tokens, self._failed = self._failed.tokens if self._failed else [], None
+            text = self._sql[tokens[0].start : tokens[-1].end + 1] if tokens else ""
+            self._variables.put("@@error.statement_text", exp.Literal.string(text))
             self._all(step.otherwise)
         kept = {name: value for name, value in self.session.variables.items() if name in outer or name.startswith("@@")}
         self._variables.session = dataclasses.replace(self.session, variables=kept)
@@ -205,6 +213,8 @@ class Script:
 
     def _raise(self, step: Step) -> None:
         message = "Unhandled user-generated exception"
+        if "@@error.message" in self.session.variables:
+            message = self.session.variables["@@error.message"].name  # RAISE alone, in a handler
         if step.tokens and word(step.tokens[0]) == "USING":
             message = str(self._variables.value(step.tokens[3:])[1])
         raise invalid(message)

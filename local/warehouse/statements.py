@@ -139,6 +139,7 @@ def parse_tokens(tokens: list[Token], sql: str) -> exp.Expr:
         raise unsupported(f"the statement {REFUSED[words[0]]}")
     if words[:2] == ["CREATE", "PROCEDURE"]:
         raise unsupported("CREATE PROCEDURE")
+    tokens, column = _without_column(tokens)
     try:
         found = BigQuery().parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, sql)
     except ParseError as error:
@@ -148,11 +149,21 @@ def parse_tokens(tokens: list[Token], sql: str) -> exp.Expr:
     if len(found) != 1 or found[0] is None:
         raise invalid("Syntax error: Expected end of input after one statement")
     tree = _checked(found[0], tokens)
+    tree.meta["column"] = column
     for literal in tree.find_all(exp.ParseJSON):
         _bind_literal(literal)
     if isinstance(tree, exp.Create):
         tree.meta["query"] = _text_after_as(tokens, sql)
     return tree
+
+
+def _without_column(tokens: list[Token]) -> tuple[list[Token], str | None]:
+    """ALTER TABLE t ALTER COLUMN c SET OPTIONS as ALTER TABLE t SET OPTIONS, which sqlglot reads, and the column's name."""
+    words = [t.text.upper() for t in tokens]
+    at = next((i for i in range(2, len(words) - 4) if words[i : i + 2] == ["ALTER", "COLUMN"]), None)
+    if words[:2] != ["ALTER", "TABLE"] or at is None or words[at + 3 : at + 5] != ["SET", "OPTIONS"]:
+        return tokens, None
+    return [*tokens[:at], *tokens[at + 3 :]], tokens[at + 2].text
 
 
 def _bind_literal(node: exp.ParseJSON) -> None:

@@ -38,6 +38,16 @@ ROWS: dict[str, list[tuple[Any, ...]]] = {
     "SELECT SUBSTR(b'abcd', 2), SUBSTR(b'abcd', 2, 2)": [(b"bcd", b"bc")],
     "SELECT DATE '2026-01-31' - DATE '2026-01-01' = INTERVAL 30 DAY": [(True,)],
     "SELECT a, b FROM (SELECT AS STRUCT 1 AS a, 2 AS b)": [(1, 2)],
+    # what is pivoted keeps the type that it has in GoogleSQL
+    "SELECT k, s_x, n_why FROM (SELECT 'a' k, 'x' c, 1.5 v) PIVOT(SUM(v) AS s, COUNT(*) AS n FOR c IN ('x', 'y' AS why))": [
+        ("a", 1.5, 0)
+    ],
+    "SELECT _1, two FROM (SELECT 1 AS c, 4 AS v) PIVOT(SUM(v) FOR c IN (1, 2 AS two))": [(4, None)],
+    "SELECT total_1 FROM (SELECT 1 AS c, 4 AS v) PIVOT(SUM(v) AS total FOR c IN (1))": [(4,)],
+    "SELECT v, c FROM (SELECT 1.5 AS x, 20.5 AS y) UNPIVOT(v FOR c IN (x, y)) ORDER BY v": [(1.5, "x"), (20.5, "y")],
+    "BEGIN SELECT 1/0; EXCEPTION WHEN ERROR THEN SELECT @@error.message, @@error.statement_text; END": [
+        ("division by zero: 1 / 0", "SELECT 1/0")
+    ],
     # a column hides a name of the SELECT list
     "SELECT x + 1 AS x FROM (SELECT 1 AS x) WHERE x = 1": [(2,)],
     "SELECT UPPER(k) AS k FROM UNNEST([STRUCT('a' AS k)]) WHERE k = 'a'": [("A",)],
@@ -59,6 +69,9 @@ REFUSED = {
     "SELECT x + 1 AS y FROM (SELECT 1 AS x) WHERE y = 2": r"Unrecognized name: y at \[1:46\]",
     "SELECT t.x AS y FROM (SELECT 1 AS x) t JOIN (SELECT 1 AS z) u ON y = u.z": "Unrecognized name: y",
     "SELECT a, SAFE_CONVERT_BYTES_TO_STRING(a) FROM (SELECT b'\\xff' AS a)": "SAFE_CONVERT_BYTES_TO_STRING",
+    "SELECT * FROM (SELECT TRUE AS c, 4 AS v) PIVOT(SUM(v) AS s FOR c IN (TRUE))": "PIVOT FOR ... IN TRUE without a name",
+    "BEGIN SELECT 1/0; EXCEPTION WHEN ERROR THEN RAISE; END": "division by zero",
+    "SELECT @@error.stack_trace": "system variable @@error.stack_trace",
     "SELECT SUBSTR(b'abc', x) FROM UNNEST([1]) x": "SUBSTR of BYTES",
 }
 
@@ -133,6 +146,21 @@ def test_a_column_gets_and_loses_a_default(dataset: str, rows: Rows) -> None:
     rows(f"ALTER TABLE {dataset}.t ALTER COLUMN day DROP DEFAULT")
     rows(f"INSERT INTO {dataset}.t (x) VALUES (2)")
     assert rows(f"SELECT * FROM {dataset}.t ORDER BY x") == [(1, dt.date(2026, 1, 2)), (2, None)]
+
+
+def test_a_column_gets_a_description(bq: bigquery.Client, dataset: str, rows: Rows) -> None:
+    rows(f"CREATE TABLE {dataset}.t (x INT64, `alter` DATE)")
+    rows(f"ALTER TABLE {dataset}.t ALTER COLUMN x SET OPTIONS (description = 'how many')")
+    assert [f.description for f in bq.get_table(f"{PROJECT}.{dataset}.t").schema] == ["how many", None]
+    rows(f"ALTER TABLE {dataset}.t ALTER COLUMN x SET OPTIONS (description = NULL)")
+    assert bq.get_table(f"{PROJECT}.{dataset}.t").schema[0].description is None
+    with pytest.raises(BadRequest, match="the option rounding_mode"):
+        rows(f"ALTER TABLE {dataset}.t ALTER COLUMN x SET OPTIONS (rounding_mode = 'ROUND_HALF_EVEN')")
+
+
+def test_a_limit_of_bytes_that_is_no_number_is_refused(rows: Rows) -> None:
+    with pytest.raises(BadRequest, match="maximumBytesBilled"):
+        rows("SELECT 1", maximum_bytes_billed="many")
 
 
 def test_loaded_json_has_each_name_once(bq: bigquery.Client, dataset: str) -> None:
