@@ -31,6 +31,17 @@ def _substring(node: exp.Substring) -> exp.Expr | None:
     return call("bq_substr", *(part for part in (node.this, start, length) if part is not None))
 
 
+@rule(exp.Left, exp.Right, exp.Repeat, exp.Pad)
+def _counted(node: exp.Expr) -> exp.Expr | None:
+    """DuckDB takes a negative length for something else, or for 0."""
+    name = "times" if isinstance(node, exp.Repeat) else "expression"
+    length = node.args[name]
+    if not (isinstance(length, exp.Literal) and length.is_int):
+        function = node.sql("bigquery").split("(")[0]
+        node.set(name, call("bq_length", length.copy(), function))
+    return None
+
+
 @rule(exp.StrPosition)
 def _position(node: exp.StrPosition) -> exp.Expr | None:
     place, number = node.args.get("position"), node.args.get("occurrence")

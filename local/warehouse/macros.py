@@ -88,6 +88,7 @@ MACROS = (
     """bq_substr(x, s) AS CASE WHEN s = 0 THEN x ELSE substring(x, greatest(s, -length(x))) END,
         (x, s, n) AS CASE WHEN n < 0 THEN bq_error('Third argument in SUBSTR() cannot be negative')
         ELSE substring(x, CASE WHEN s = 0 OR s < -length(x) THEN 1 ELSE s END, n) END""",
+    """bq_length(n, name) AS CASE WHEN n < 0 THEN bq_error('Second argument in ' || name || '() cannot be negative') ELSE n END""",
     """bq_top_count(counts, n) AS list_transform(list_slice(list_sort(list_transform(map_entries(counts),
         lambda e: {'order': -e.value, 'key': e.key})), 1, n), lambda e: {'value': e.key, 'count': -e."order"})""",
     """bq_array_concat(a, b) AS CASE WHEN a IS NOT NULL AND b IS NOT NULL THEN list_concat(a, b) END""",

@@ -1,4 +1,4 @@
-"""FLOAT64 arithmetic that leaves its range: an error in GoogleSQL, infinity in DuckDB."""
+"""FLOAT64 arithmetic and sums that leave their range: an error in GoogleSQL, infinity in DuckDB; and means of NUMERIC."""
 
 from sqlglot import exp
 
@@ -61,8 +61,12 @@ def total(node: exp.AggFunc, whole: exp.Expr) -> exp.Expr | None:
     Args:
         whole: the aggregate itself, or the window over which it is computed.
     """
+    if node.find_ancestor(exp.Pivot):
+        return None
+    if isinstance(node, exp.Avg) and kind(node.this) == "NUMERIC":
+        return _numeric_mean(node, whole)
     given = node.this.expressions[0] if isinstance(node.this, exp.Distinct) else node.this
-    if kind(given) != "FLOAT64" or node.find_ancestor(exp.Pivot):
+    if kind(given) != "FLOAT64":
         return None
     greatest: exp.Expr = exp.Max(this=call("abs", given.copy()))
     if whole is not node:
@@ -70,3 +74,13 @@ def total(node: exp.AggFunc, whole: exp.Expr) -> exp.Expr | None:
         over.set("this", greatest)
         greatest = over
     return call("bq_in_range", whole.copy(), call("bq_is_finite", greatest))
+
+
+def _numeric_mean(node: exp.AggFunc, whole: exp.Expr) -> exp.Expr:
+    """The mean of NUMERIC is one; DuckDB's is a DOUBLE."""
+    parts: list[exp.Expr] = [exp.Sum(this=node.this.copy()), exp.Count(this=node.this.copy())]
+    if whole is not node:
+        for position, part in enumerate(parts):
+            parts[position] = whole.copy()
+            parts[position].set("this", part)
+    return call("bq_divide_numeric", parts[0], exp.Nullif(this=parts[1], expression=exp.Literal.number(0)))

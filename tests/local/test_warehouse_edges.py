@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import uuid
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -22,6 +23,17 @@ ROWS: dict[str, list[tuple[Any, ...]]] = {
     "SELECT SUM(x) OVER (ORDER BY x) FROM UNNEST([1.5, 2.5]) x ORDER BY 1": [(1.5,), (4.0,)],
     "SELECT SUM(DISTINCT x), AVG(x) FROM UNNEST([1.5, 1.5]) x": [(1.5, 1.5)],
     "SELECT CAST(SUM(x) AS STRING) FROM UNNEST([CAST('inf' AS FLOAT64), CAST('-inf' AS FLOAT64)]) x": [("nan",)],
+    "SELECT AVG(x), AVG(DISTINCT x) FROM UNNEST([NUMERIC '1', NUMERIC '1', NUMERIC '3']) x": [
+        (Decimal("1.666666667"), Decimal(2))
+    ],
+    "SELECT AVG(x) OVER (ORDER BY x) FROM UNNEST([NUMERIC '1', NUMERIC '2']) x ORDER BY 1": [
+        (Decimal(1),),
+        (Decimal("1.5"),),
+    ],
+    "SELECT AVG(x) FROM UNNEST(CAST([] AS ARRAY<NUMERIC>)) x": [(None,)],
+    "SELECT LEFT('abc', n), RIGHT('abc', n), REPEAT('a', n), LPAD('a', n, '0') FROM UNNEST([2]) n": [
+        ("ab", "bc", "aa", "0a")
+    ],
     # NaN is greater than nothing, also where a column of the result holds it
     f"SELECT k, SUM(x) AS total FROM {FLOATS} GROUP BY k HAVING total > 1": [(2, 5.0)],
     f"SELECT k, x AS found FROM {FLOATS} WHERE TRUE QUALIFY ROW_NUMBER() OVER (ORDER BY k) > 0 AND found > 1": [
@@ -69,6 +81,9 @@ REFUSED = {
     "SELECT x + 1 AS y FROM (SELECT 1 AS x) WHERE y = 2": r"Unrecognized name: y at \[1:46\]",
     "SELECT t.x AS y FROM (SELECT 1 AS x) t JOIN (SELECT 1 AS z) u ON y = u.z": "Unrecognized name: y",
     "SELECT a, SAFE_CONVERT_BYTES_TO_STRING(a) FROM (SELECT b'\\xff' AS a)": "SAFE_CONVERT_BYTES_TO_STRING",
+    "SELECT LEFT('abc', -1)": r"argument in LEFT\(\) cannot be negative",
+    "SELECT REPEAT('abc', n) FROM UNNEST([-1]) n": r"argument in REPEAT\(\) cannot be negative",
+    "SELECT RPAD('abc', -1)": r"RPAD\(\) cannot be negative",
     "SELECT * FROM (SELECT TRUE AS c, 4 AS v) PIVOT(SUM(v) AS s FOR c IN (TRUE))": "PIVOT FOR ... IN TRUE without a name",
     "BEGIN SELECT 1/0; EXCEPTION WHEN ERROR THEN RAISE; END": "division by zero",
     "SELECT @@error.stack_trace": "system variable @@error.stack_trace",
