@@ -16,6 +16,13 @@ from local.wire import CloudError
 SETTINGS = ("timePartitioning", "rangePartitioning", "clustering")
 
 
+ALLOWED = {
+    "createDisposition": ("CREATE_IF_NEEDED", "CREATE_NEVER"),
+    "writeDisposition": ("WRITE_APPEND", "WRITE_EMPTY", "WRITE_TRUNCATE"),
+    "schemaUpdateOptions": ("ALLOW_FIELD_ADDITION", "ALLOW_FIELD_RELAXATION"),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Destination:
     """A table to write, and what may be done to it. The names are those of the job's configuration."""
@@ -38,6 +45,12 @@ class Destination:
         settings |= {k: v for k, v in properties.items() if v and k in ("description", "friendlyName", "labels")}
         if configuration.get("destinationEncryptionConfiguration"):
             raise CloudError(501, "notImplemented", "The local warehouse does not support encryption with own keys")
+        for key, values in ALLOWED.items():
+            given = configuration.get(key) or []
+            for value in [given] if isinstance(given, str) else given:
+                if value not in values:
+                    fault = f"Invalid value for {key}: {value!r} is none of {', '.join(values)}"
+                    raise CloudError(400, "invalid", fault)
         return cls(
             ref=Ref.of(configuration.get("destinationTable") or {}, project),
             create=configuration.get("createDisposition") or "CREATE_IF_NEEDED",

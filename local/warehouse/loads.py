@@ -11,6 +11,7 @@ from local.warehouse import errors
 from local.warehouse.catalog import Catalog, Table
 from local.warehouse.database import new_name, quoted
 from local.warehouse.destinations import Destination
+from local.warehouse.paging import number
 from local.warehouse.schema import Field, canonical, find, mode_of
 from local.warehouse.sizes import Sizes
 from local.warehouse.sources import FORMATS, Source, reading_error
@@ -52,6 +53,8 @@ def check(configuration: dict[str, Any]) -> None:
         raise CloudError(
             501, "notImplemented", f"The local warehouse does not load {format}; it loads {', '.join(FORMATS)}"
         )
+    for key in ("skipLeadingRows", "maxBadRecords"):
+        number(configuration, key, 0)
     encoding = str(configuration.get("encoding") or "UTF-8").upper()
     if encoding not in ("UTF-8", "UTF8", "ISO-8859-1"):
         raise CloudError(501, "notImplemented", f"The local warehouse does not load files in {encoding}")

@@ -243,6 +243,8 @@ def _changes(body: Resource) -> Resource:
     if refused:
         raise CloudError(501, "notImplemented", f"The local warehouse does not support {refused[0]!r} of a table")
     check_labels(body)
+    if (body.get("view") or {}).get("useLegacySql"):
+        raise CloudError(501, "notImplemented", "The local warehouse does not support views in legacy SQL")
     changes: dict[str, Any] = {k: v for k, v in body.items() if k in CHANGEABLE}
     if changes.get("schema", {}) is None:
         del changes["schema"]  # `bq update` sends null; no table loses its schema

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from google.api_core.exceptions import BadRequest
+from google.api_core.exceptions import BadRequest, MethodNotImplemented
 from google.cloud import bigquery, storage
 
 from tests.local.warehouse_fixtures import PROJECT, Rows
@@ -185,3 +185,27 @@ def test_loaded_json_has_each_name_once(bq: bigquery.Client, dataset: str) -> No
     job = bq.load_table_from_file(io.BytesIO(lines), f"{PROJECT}.{dataset}.t", job_config=configuration)
     with pytest.raises(BadRequest, match="JSON"):
         job.result()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("writeDisposition", "WRITE_SOMEHOW"), ("createDisposition", "ALWAYS"), ("schemaUpdateOptions", ["ANY"]),
+        ("skipLeadingRows", "x"), ("maxBadRecords", -1),
+    ],
+)  # fmt: skip
+def test_a_value_that_a_load_cannot_have_is_refused(bq: bigquery.Client, dataset: str, key: str, value: Any) -> None:
+    schema = [bigquery.SchemaField("x", "INT64")]
+    configuration = bigquery.LoadJobConfig(schema=schema)
+    configuration._properties["load"][key] = value
+    table = bq.create_table(bigquery.Table(f"{PROJECT}.{dataset}.t", schema=schema))
+    with pytest.raises(BadRequest, match=f"Invalid value for {key}"):
+        bq.load_table_from_file(io.BytesIO(b"1\n"), table, job_config=configuration).result()
+    assert bq.get_table(table).num_rows == 0
+
+
+def test_a_view_in_legacy_sql_is_refused(bq: bigquery.Client, dataset: str) -> None:
+    view = bigquery.Table(f"{PROJECT}.{dataset}.v")
+    view.view_query, view.view_use_legacy_sql = "SELECT 1 AS x", True
+    with pytest.raises(MethodNotImplemented, match="views in legacy SQL"):
+        bq.create_table(view)
