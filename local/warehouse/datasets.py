@@ -84,7 +84,7 @@ class Datasets:
             "creationTime": now,
             "lastModifiedTime": now,
             "type": "DEFAULT",
-            **_changes(body),
+            **{k: v for k, v in _changes(body).items() if v is not None},
             "location": known_location(body.get("location")),
         }
         with self._database.writing() as cursor:
@@ -118,7 +118,7 @@ class Datasets:
 
     def update(self, call: Call) -> Answer:
         """Replace all that can change."""
-        return self._change(call, lambda old, new: {k: v for k, v in old.items() if k not in CHANGEABLE} | new)
+        return self._change(call, lambda old, new: merged({k: v for k, v in old.items() if k not in CHANGEABLE}, new))
 
     def _change(self, call: Call, change: Any) -> Answer:
         body = call.json()

@@ -106,6 +106,19 @@ def test_a_property_of_a_job_that_is_null_is_none(bq: bigquery.Client) -> None:
     assert job["status"]["state"] == "DONE"
 
 
+def test_a_property_of_a_dataset_that_is_null_is_none(bq: bigquery.Client, dataset: str) -> None:
+    path, nulls = f"/projects/{PROJECT}/datasets", {"labels": None, "access": None, "description": None}
+    reference = {"datasetReference": {"projectId": PROJECT, "datasetId": f"{dataset}_nulls"}}
+    made = bq._connection.api_request(method="POST", path=path, data=reference | nulls)
+    assert made["access"]
+    assert not {"labels", "description"} & made.keys()
+    kept = bq._connection.api_request(method="PUT", path=f"{path}/{dataset}", data={"labels": {"a": "b"}, "access": []})
+    assert kept["labels"] == {"a": "b"}
+    emptied = bq._connection.api_request(method="PUT", path=f"{path}/{dataset}", data=nulls)
+    assert not {"labels", "description"} & emptied.keys()
+    assert [d.dataset_id for d in bq.list_datasets(filter="labels.a:b")] == []
+
+
 def test_a_select_sent_again_with_its_request_id_has_the_same_answer(bq: bigquery.Client) -> None:
     path = f"/projects/{PROJECT}/queries"
 
