@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from google.cloud import bigquery
 from google.cloud.bigquery import SchemaField
 
-from service import fingerprint, objects, predictions, warehouse_jobs
+from service import fingerprint, objects, predictions, staging, warehouse_jobs
 from service.errors import UpstreamFailed
 from service.logs import bytes_of, event, step
 from service.predictions import Content
@@ -62,15 +62,14 @@ def deliver(run: Run, content: Content) -> Status:
 
 
 def stage(run: Run, content: Content) -> Staged:
-    """Upload the file under a name that only this attempt uses, so that a load by name loads this generation."""
+    """Bring the file to where it can be loaded from."""
     folder = run.settings.execution if run.settings.attempt == 0 else run.attempt
-    name = f"output/{run.id}/{folder}/predictions.parquet"
-    generation = objects.create_file(run.clients.runs, name, content.path)
+    file = staging.stage(run, content, f"output/{run.id}/{folder}/predictions.parquet")
     return Staged(
-        files={f"gs://{run.clients.runs.name}/{name}": generation},
-        rows=content.rows,
+        files={file.uri: file.generation},
+        rows=file.rows,
         bytes=bytes_of(content.path),
-        fingerprint=content.fingerprint,
+        fingerprint=file.fingerprint,
         predicted_at=content.predicted_at,
         started_at=f"{run.started_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
     )

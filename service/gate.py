@@ -14,7 +14,7 @@ from service.columns import Column
 from service.data_files import DataFiles, select
 from service.findings import Finding
 from service.key_digest import KeyDigest
-from service.predictions import cast
+from service.predictions import DUCKDB_TYPES, cast
 
 EXAMPLES = 3
 
@@ -180,7 +180,8 @@ def _rules(column: Column, kind: str, shown: str) -> Iterator[_Rule]:
         fits += f" AND regexp_full_match({raw}, '{STRICT_TEXT[column.type]}')"
     elif _group(kind) != "text" and column.type in STRICT_TEXT:
         fits += f" AND TRY_CAST({value} AS {kind}) IS NOT DISTINCT FROM {raw}"
-    yield _Rule("type", f"{raw} IS NOT NULL AND NOT ({fits})", raw, f"is not of the type {column.type}")
+    if kind != DUCKDB_TYPES[column.type]:
+        yield _Rule("type", f"{raw} IS NOT NULL AND NOT ({fits})", raw, f"is not of the type {column.type}")
     if column.mode == "REQUIRED":
         yield _Rule("null", f"{raw} IS NULL", shown, "has no value, but is REQUIRED,")
     if column.type == "FLOAT64":

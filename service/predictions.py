@@ -29,15 +29,9 @@ DUCKDB_TYPES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """A file for the table: its path, and what it must hold once it is there.
-
-    The fingerprint leaves out what every row shares (run date and id, version, time): the same predictions made twice
-    have the same fingerprint.
-    """
+    """A file in the table's columns and types, and the time that each of its rows says."""
 
     path: Path
-    rows: int
-    fingerprint: str
     predicted_at: datetime
 
 
@@ -72,7 +66,7 @@ def parsed_time(text: str) -> datetime:
 
 
 def write(run: Run, connection: duckdb.DuckDBPyConnection, files: DataFiles, predicted_at: datetime) -> Content:
-    """Write the predictions in the table's columns and types, and fingerprint what was written."""
+    """Write the predictions in the table's columns and types."""
     values = [
         f"DATE '{run.run_date}' AS run_date",
         *(f"{cast(column)} AS {data_files.name(column.name)}" for column in run.spec.columns),
@@ -82,10 +76,19 @@ def write(run: Run, connection: duckdb.DuckDBPyConnection, files: DataFiles, pre
     ]
     path = run.folder / "delivery.parquet"
     data_files.copy(connection, data_files.select(", ".join(values), files.relation()), path, "parquet")
-    written = DataFiles((path,), "parquet")
+    return Content(path=path, predicted_at=predicted_at)
+
+
+def fingerprinted(run: Run, connection: duckdb.DuckDBPyConnection, content: Content) -> tuple[int, str]:
+    """How many rows a file has, and their fingerprint.
+
+    It leaves out what every row shares (run date and id, version, time): the same predictions made twice have the same
+    fingerprint.
+    """
+    written = DataFiles((content.path,), "parquet")
     answer = connection.execute(fingerprint.duckdb_sql(hashed(run), written.relation())).fetchone()
     rows, first, second = answer or (0, 0, 0)
-    return Content(path=path, rows=rows, fingerprint=fingerprint.text(rows, first, second), predicted_at=predicted_at)
+    return rows, fingerprint.text(rows, first, second)
 
 
 def _same(text: str) -> str:

@@ -94,7 +94,8 @@ def _replay_tasks(run: Run, receipt: dict[str, Any], data: PreparedInput) -> dic
 def _fingerprint(run: Run, receipt: dict[str, Any], output: Path) -> str:
     made_at = predictions.parsed_time(receipt["predicted_at"])
     with data_files.connect(run.folder) as connection:
-        return predictions.write(run, connection, predictions.find(output), made_at).fingerprint
+        content = predictions.write(run, connection, predictions.find(output), made_at)
+        return predictions.fingerprinted(run, connection, content)[1]
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -17,10 +17,10 @@ from service import (
     gate,
     inputs,
     model_process,
-    objects,
     parts,
     predictions,
     receipt,
+    staging,
 )
 from service.data_files import DataFiles
 from service.delivery import Staged
@@ -69,13 +69,13 @@ def _made(run: Run, split: Split) -> Part:
         metrics = model_process.metrics(output)
         content = _checked(run, data, output, split)
     name = f"{parts.folder(run)}part-{run.settings.task_index}-{run.settings.attempt}.parquet"
-    generation = objects.create_file(run.clients.runs, name, content.path)
+    file = staging.stage(run, content, name)
     return Part(
         task=run.settings.task_index,
-        uri=f"gs://{run.clients.runs.name}/{name}",
-        generation=generation,
-        rows=content.rows,
-        fingerprint=content.fingerprint,
+        uri=file.uri,
+        generation=file.generation,
+        rows=file.rows,
+        fingerprint=file.fingerprint,
         due=data.due or KeyDigest(),
         metrics=metrics,
         environment_fingerprint=run.facts.environment_fingerprint,

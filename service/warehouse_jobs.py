@@ -21,7 +21,7 @@ FINAL_REASONS = frozenset(
     {"accessDenied", "bytesBilledLimitExceeded", "invalid", "invalidQuery", "notFound", "resourcesExceeded"}
 )
 # A job's end is seen at most this part of its time late. The client's own wait begins with a second, and grows faster.
-PAUSE_SHARE = 0.1
+PAUSE_SHARE = 0.05
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
 
 

@@ -30,14 +30,19 @@ def _size(field: Field, value: str, depth: int = 0) -> str:
         return "(" + " + ".join(parts) + ")"
     if field["type"] in FIXED_BYTES:
         return f"CASE WHEN {value} IS NULL THEN 0 ELSE {FIXED_BYTES[field['type']]} END"
-    length = f"octet_length({value})" if field["type"] == "BYTES" else f"strlen(CAST({value} AS VARCHAR))"
-    return f"coalesce(2 + {length}, 0)"
+    return f"coalesce(2 + {_length(field, value)}, 0)"
+
+
+def _length(field: Field, value: str) -> str:
+    return f"octet_length({value})" if field["type"] == "BYTES" else f"strlen(CAST({value} AS VARCHAR))"
 
 
 def _total(field: Field) -> str:
     name = quoted(field["name"])
     if field["type"] in FIXED_BYTES and mode_of(field) != "REPEATED":
         return f"{FIXED_BYTES[field['type']]} * count({name})"
+    if field["type"] != "RECORD" and mode_of(field) != "REPEATED":  # half the time of the general form
+        return f"2 * count({name}) + coalesce(sum({_length(field, name)}), 0)"
     return f"coalesce(sum({_size(field, name)}), 0)"
 
 

@@ -68,10 +68,13 @@ def insert(run: Run, plan: Plan) -> bigquery.LoadJob:
 
 def test_a_delivery_is_planned_then_loaded_then_marked(deployment: Deployment, tmp_path: Path) -> None:
     run, content = prepared(deployment, tmp_path, "a", 1.0)
+    with data_files.connect(run.folder) as connection:
+        rows, fingerprint = predictions.fingerprinted(run, connection, content)
     assert delivery.deliver(run, content) == "succeeded"
     plan, _ = delivery.read_plan(run)
     assert plan
-    assert (plan.sequence, plan.state, plan.rows, plan.fingerprint) == (1, "delivered", 2, content.fingerprint)
+    assert (plan.sequence, plan.state, plan.rows, plan.fingerprint) == (1, "delivered", rows, fingerprint)
+    assert rows == 2
     assert list(plan.files) == [f"gs://{run.clients.runs.name}/output/{run.id}/a/predictions.parquet"]
     job = deployment.clients.bigquery.get_job(plan.load_job)
     assert isinstance(job, bigquery.LoadJob)
@@ -153,7 +156,7 @@ def test_an_attempt_that_wakes_after_its_load_sees_the_newer_plan(deployment: De
 def test_rows_that_are_not_those_delivered_are_noticed(deployment: Deployment, tmp_path: Path) -> None:
     run, content = prepared(deployment, tmp_path, "a", 1.0)
     with pytest.raises(UpstreamFailed, match=r"does not hold what job .* loaded: its fingerprint is"):
-        delivery.deliver(run, replace(content, fingerprint="2-0-0"))
+        delivery.carry_out(run, replace(delivery.stage(run, content), fingerprint="2-0-0"))
     plan, _ = delivery.read_plan(run)
     assert plan
     assert plan.state == "planned", "the next attempt begins with it"
