@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 
+from local.warehouse import digests
 from local.warehouse.macros import MACROS
 from local.warehouse.text_forms import READING
 
@@ -55,6 +56,7 @@ class Database:
         self._connection.execute(TABLES)
         for macro in (*MACROS, *READING):
             self._connection.execute(f"CREATE OR REPLACE MACRO {macro}")
+        digests.register(self._connection)
         self._cursors = threading.Lock()
         self._writers = threading.RLock()
 

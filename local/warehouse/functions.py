@@ -77,9 +77,17 @@ def _byte_length(node: exp.ByteLength) -> exp.Expr:
 
 @rule(exp.SHA2Digest, exp.SHA2)
 def _sha(node: exp.SHA2) -> exp.Expr | None:
-    if node.args.get("length") and node.args["length"].name != "256":
-        raise unsupported("SHA512")
-    return None
+    long = node.args.get("length") and node.args["length"].name == "512"
+    return call("bq_sha512", _as_bytes(node.this)) if long else None
+
+
+@rule(exp.FarmFingerprint)
+def _farm_fingerprint(node: exp.FarmFingerprint) -> exp.Expr | None:
+    return call("bq_farm_fingerprint", *map(_as_bytes, node.expressions))
+
+
+def _as_bytes(node: exp.Expr) -> exp.Expr:
+    return node if kind(node) == "BYTES" else call("encode", node)
 
 
 @rule(exp.JSONFormat)

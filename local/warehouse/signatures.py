@@ -21,7 +21,7 @@ FIRST: dict[type[exp.Expr], set[str]] = {
             exp.Upper, exp.Lower, exp.Length, exp.ByteLength, exp.Split, exp.Trim, exp.Replace, exp.Substring, exp.Pad,
             exp.Initcap, exp.Left, exp.Right, exp.Repeat, exp.Reverse, exp.StartsWith, exp.EndsWith, exp.StrPosition,
             exp.RegexpLike, exp.RegexpExtract, exp.RegexpExtractAll, exp.RegexpReplace, exp.RegexpInstr, exp.Translate,
-            exp.GroupConcat, exp.MD5Digest, exp.SHA, exp.ToBase64, exp.Like,
+            exp.GroupConcat, exp.MD5Digest, exp.SHA, exp.SHA2Digest, exp.FarmFingerprint, exp.ToBase64, exp.Like,
         ),
         TEXT,
     ),
@@ -113,7 +113,8 @@ def _certain(node: exp.Expr | None) -> str | None:
 def _check_arguments(node: exp.Expr) -> None:
     if isinstance(node, exp.If) and isinstance(node.parent, exp.Case) and node.parent.args.get("this"):
         return  # CASE x WHEN y: compared, not a condition
-    given = [node.this, *([node.expression] if isinstance(node, PAIRS) else [])]
+    first = node.expressions[:1] if isinstance(node, exp.FarmFingerprint) else [node.this]
+    given = [*first, *([node.expression] if isinstance(node, PAIRS) else [])]
     if any(_certain(a) not in {None, *FIRST[type(node)]} for a in given):
         raise _mismatch(node, given)
 

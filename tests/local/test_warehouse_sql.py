@@ -26,6 +26,18 @@ VALUES: dict[str, Any] = {
     # the formula of fingerprints
     "TO_HEX(MD5('a'))": "0cc175b9c0f1b6a831c399e269772661",
     "CAST(CONCAT('0x', SUBSTR(TO_HEX(MD5('a')), 1, 15)) AS INT64)": 0x0CC175B9C0F1B6A,
+    "FARM_FINGERPRINT(CONCAT(CAST(1 AS STRING), 'foo', CAST(TRUE AS STRING)))": -1541654101129638711,
+    "FARM_FINGERPRINT(b'2applefalse')": 2794438866806483259,
+    "FARM_FINGERPRINT('3true')": -4880158226897771312,
+    "FARM_FINGERPRINT(CAST(NULL AS STRING))": None,
+    "FARM_FINGERPRINT('') = FARM_FINGERPRINT(b'')": True,
+    "FARM_FINGERPRINT('日本') = FARM_FINGERPRINT(CAST('日本' AS BYTES))": True,
+    "TO_HEX(SHA512('abc'))": (
+        "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+        "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
+    ),
+    "BYTE_LENGTH(SHA512(b'a'))": 64,
+    "SHA512(CAST(NULL AS BYTES))": None,
     "FORMAT('%.17g', 0.1)": "0.10000000000000001",
     "FORMAT('%.17g', CAST(100 AS FLOAT64))": "100",
     "FORMAT('%.17g', CAST(NULL AS FLOAT64))": None,
@@ -500,8 +512,8 @@ REFUSED = {
     "SELECT * FROM t": "must be qualified with a dataset",
     "SELECT strftime('2024-01-01', '%Y')": "Function not found",
     "SELECT ST_GEOGPOINT(1, 2)": "Function not found|does not support",
-    "SELECT FARM_FINGERPRINT('x')": "Function not found|does not support",
-    "SELECT SHA512('x')": "does not support",
+    "SELECT FARM_FINGERPRINT(1)": "No matching signature for function FARM_FINGERPRINT",
+    "SELECT FARM_FINGERPRINT()": "FARM_FINGERPRINT|Syntax error",
     "SELECT * FROM ML.PREDICT(MODEL d.m, TABLE d.t)": "does not support",
     "CREATE MATERIALIZED VIEW d.v AS SELECT 1 AS x": "does not support",
     "CREATE FUNCTION d.f(x INT64) AS (x)": "does not support",
