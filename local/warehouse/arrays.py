@@ -157,16 +157,6 @@ def _ends(node: exp.Expr) -> list[exp.Expr]:
     return [n for n in found if isinstance(n, exp.Expr) and not isinstance(n, exp.Interval)]
 
 
-@rule(exp.Avg)
-def _average(node: exp.Avg) -> exp.Expr | None:
-    if kind(node.this) == "BIGNUMERIC":
-        raise unsupported("AVG of BIGNUMERIC; cast to NUMERIC")
-    if kind(node) != "NUMERIC" or isinstance(node.parent, exp.Window):
-        return None
-    count = exp.Nullif(this=exp.Count(this=node.this.copy()), expression=exp.Literal.number(0))
-    return call("bq_divide_numeric", exp.Sum(this=node.this.copy()), count)
-
-
 def _limited(node: exp.Expr) -> tuple[exp.Expr, exp.Expr | None]:
     """The argument of an aggregate without its LIMIT, and the LIMIT."""
     return (node.this, node.expression) if isinstance(node, exp.Limit) else (node, None)

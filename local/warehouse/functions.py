@@ -221,7 +221,6 @@ def _simple(node: exp.Expr) -> exp.Expr:
 
 REFUSED = (
     exp.JSONKeysAtDepth,
-    exp.FarmFingerprint,
     exp.ApproxTopSum,
     exp.JSONSet,
     exp.Soundex,

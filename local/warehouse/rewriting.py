@@ -16,6 +16,9 @@ def rule(*types: type[exp.Expr]) -> Callable[[Rule], Rule]:
     """Register the rewriting of a kind of node; a rule that answers None leaves it as it is."""
 
     def register(function: Rule) -> Rule:
+        twice = [t.__name__ for t in types if t in RULES]
+        if twice:
+            raise ValueError(f"More than one rule for {', '.join(twice)}")
         RULES.update(dict.fromkeys(types, function))
         return function
 
