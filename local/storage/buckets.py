@@ -195,7 +195,12 @@ def _project(call: Call) -> str:
 
 def _check_name(name: Any) -> str:
     legal = isinstance(name, str) and NAME.fullmatch(name) and not ADDRESS.fullmatch(name)
-    if not legal or max(map(len, name.split("."))) > MAXIMUM_LABEL or name.startswith("goog") or "google" in name:
+    if (
+        not legal
+        or not all(0 < len(part) <= MAXIMUM_LABEL for part in name.split("."))
+        or name.startswith("goog")
+        or "google" in name
+    ):
         raise invalid(f"Invalid bucket name: {name!r}")
     return str(name)
 

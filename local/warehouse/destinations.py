@@ -18,7 +18,7 @@ SETTINGS = ("timePartitioning", "rangePartitioning", "clustering")
 
 ALLOWED = {
     "createDisposition": ("CREATE_IF_NEEDED", "CREATE_NEVER"),
-    "writeDisposition": ("WRITE_APPEND", "WRITE_EMPTY", "WRITE_TRUNCATE"),
+    "writeDisposition": ("WRITE_APPEND", "WRITE_EMPTY", "WRITE_TRUNCATE", "WRITE_TRUNCATE_DATA"),
     "schemaUpdateOptions": ("ALLOW_FIELD_ADDITION", "ALLOW_FIELD_RELAXATION"),
 }
 

@@ -55,6 +55,10 @@ def check(configuration: dict[str, Any]) -> None:
         )
     for key in ("skipLeadingRows", "maxBadRecords"):
         number(configuration, key, 0)
+    decimals = configuration.get("decimalTargetTypes")
+    if format == "PARQUET" and decimals and decimals != ["NUMERIC"]:
+        text = "The local warehouse does not support 'decimalTargetTypes' of a load job other than ['NUMERIC']"
+        raise CloudError(501, "notImplemented", text)
     encoding = str(configuration.get("encoding") or "UTF-8").upper()
     if encoding not in ("UTF-8", "UTF8", "ISO-8859-1"):
         raise CloudError(501, "notImplemented", f"The local warehouse does not load files in {encoding}")

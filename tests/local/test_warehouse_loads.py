@@ -152,6 +152,25 @@ def test_truncating_with_another_schema_replaces_the_schema(
     assert rows(f"SELECT * FROM {table}") == [("x",)]
 
 
+def test_truncating_the_data_alone_keeps_the_schema(
+    bq: bigquery.Client, dataset: str, bucket: storage.Bucket, rows: Rows
+) -> None:
+    table = f"{dataset}.t"
+    rows(f"CREATE TABLE {table} (n INT64 OPTIONS(description='kept')) AS SELECT 1 AS n")
+    only_data = {"source_format": "PARQUET", "write_disposition": "WRITE_TRUNCATE_DATA"}
+    with pytest.raises(BadRequest, match="Provided Schema does not match"):
+        load(bq, parquet(bucket, "b.parquet", s=["x"]), table, **only_data)
+    load(bq, parquet(bucket, "a.parquet", n=[2]), table, **only_data)
+    assert (rows(f"SELECT * FROM {table}"), bq.get_table(table).schema[0].description) == ([(2,)], "kept")
+
+
+def test_decimals_are_loaded_as_numeric_alone(bq: bigquery.Client, dataset: str, bucket: storage.Bucket) -> None:
+    uri = parquet(bucket, "x.parquet", n=pa.array([Decimal("1.25")], pa.decimal128(38, 20)))
+    load(bq, uri, f"{dataset}.t", source_format="PARQUET", decimal_target_types=["NUMERIC"])
+    with pytest.raises(MethodNotImplemented, match="decimalTargetTypes"):
+        load(bq, uri, f"{dataset}.u", source_format="PARQUET", decimal_target_types=["NUMERIC", "STRING"])
+
+
 def test_new_columns_need_an_option(bq: bigquery.Client, dataset: str, bucket: storage.Bucket, rows: Rows) -> None:
     table = f"{dataset}.t"
     load(bq, parquet(bucket, "a.parquet", n=[1]), table, source_format="PARQUET")
