@@ -4,7 +4,7 @@ from typing import cast as cast_to
 
 from sqlglot import exp
 
-from local.warehouse.comparisons import check_comparable, read_literals, same_types
+from local.warehouse.comparisons import check_comparable, equal_structs, is_struct, read_literals, same_types
 from local.warehouse.rewriting import call, cast, rule
 from local.warehouse.statements import unsupported
 from local.warehouse.types import element, kind
@@ -89,6 +89,10 @@ def _in(node: exp.In) -> exp.Expr | None:
         new = exp.In(this=node.this, expressions=array.expressions)
     elif isinstance(array, exp.Array):
         return exp.false()
+    items = (new or node).expressions
+    if items and is_struct(node.this):
+        tests = [equal_structs(exp.EQ(this=node.this, expression=item)) for item in items]
+        return exp.paren(exp.or_(*tests, copy=False), copy=False)
     if kind(node.this) == "FLOAT64" and not all(isinstance(n, exp.Literal) for n in node.expressions or [node]):
         # For DuckDB a NaN is in a list with one.
         found = exp.and_(new or node.copy(), exp.not_(call("isnan", node.this.copy())), copy=False)

@@ -12,6 +12,7 @@ from local.warehouse.types import kind
 
 LITERAL_COERCES = {"DATE", "TIMESTAMP", "DATETIME", "TIME", "STRING", "JSON", "BYTES", "INTERVAL"}
 NUMBERS = {"INT64", "FLOAT64", "NUMERIC", "BIGNUMERIC"}
+STRUCT = "STRUCT"
 
 
 SIGNS: dict[type[exp.Expr], str] = {
@@ -23,8 +24,11 @@ SIGNS: dict[type[exp.Expr], str] = {
 def _compare(node: exp.Binary) -> exp.Expr | None:
     if isinstance(node.parent, exp.Update) and node.arg_key == "expressions":
         return None  # an assignment
-    left, right = kind(node.this), kind(node.expression)
+    left, right = (STRUCT if is_struct(n) else kind(n) for n in (node.this, node.expression))
     check_comparable((left, right), node, order=not isinstance(node, exp.EQ | exp.NEQ))
+    if left == right == STRUCT:
+        same = equal_structs(node)
+        return exp.not_(same, copy=False) if isinstance(node, exp.NEQ) else same
     if "FLOAT64" in (left, right):
         return _without_nan(node)
     if left is None or right is None or left == right or {left, right} <= NUMBERS - {"BIGNUMERIC"}:
@@ -40,6 +44,35 @@ def _compare(node: exp.Binary) -> exp.Expr | None:
     raise invalid(f"No matching signature for operator {SIGNS[type(node)]} for argument types: {types}")
 
 
+def is_struct(node: exp.Expr) -> bool:
+    """Whether an expression is known to be a struct, which `(1, 2)` is, too."""
+    return isinstance(node, exp.Tuple) or kind(node) == STRUCT
+
+
+def equal_structs(node: exp.Binary) -> exp.Expr:
+    """Two structs compared field by field, so that a NULL in one makes it NULL; DuckDB holds NULL for a value there.
+
+    Raises:
+        CloudError: 400 when they have not as many fields.
+    """
+    left, right = _parts(node.this), _parts(node.expression)
+    if len(left) != len(right):
+        raise invalid(f"No matching signature for operator = for argument types: STRUCT, STRUCT{place_of(node)}")
+    pairs = [exp.EQ(this=one, expression=other) for one, other in zip(left, right, strict=True)]
+    return exp.paren(exp.and_(*(_compare(pair) or pair for pair in pairs), copy=False), copy=False)
+
+
+def _parts(node: exp.Expr) -> list[exp.Expr]:
+    if isinstance(node, exp.Tuple | exp.Struct):
+        return [(n.expression if isinstance(n, exp.PropertyEQ) else n.unalias()).copy() for n in node.expressions]
+    parts = []
+    for number, field in enumerate(node.type.expressions if node.type else [], 1):
+        part = call("struct_extract_at", node.copy(), number)
+        part.type = field.kind if isinstance(field, exp.ColumnDef) else field
+        parts.append(part)
+    return parts
+
+
 def check_comparable(kinds: Iterable[str | None], node: exp.Expr, *, order: bool = False) -> None:
     """Refuse types whose values cannot be compared, or only be told apart.
 
@@ -50,16 +83,20 @@ def check_comparable(kinds: Iterable[str | None], node: exp.Expr, *, order: bool
         if name in ("ARRAY", "JSON"):
             what = "Equality and order are" if name == "ARRAY" else "Less than is" if order else "Equality is"
             raise invalid(f"{what} not defined for arguments of type {name}{place_of(node)}")
-        if order and name == "STRUCT":
+        if order and name == STRUCT:
             raise invalid(f"Less than is not defined for arguments of type STRUCT{place_of(node)}")
 
 
-def read_literals(nodes: Iterable[exp.Expr]) -> None:
-    """Text beside a time is a time, where GoogleSQL can read it so."""
+def read_literals(nodes: Iterable[exp.Expr], *, always: bool = False) -> None:
+    """Text beside a time is a time, where GoogleSQL can read it so.
+
+    Args:
+        always: whether DuckDB takes no text for a time there by itself.
+    """
     nodes = list(nodes)
     target = next((kind(n) for n in nodes if kind(n) in TIMES | {"TIME"}), None)
     for node in nodes if target else []:
-        if isinstance(node, exp.Literal) and node.is_string and not is_plain(node, str(target)):
+        if isinstance(node, exp.Literal) and node.is_string and (always or not is_plain(node, str(target))):
             node.replace(call(f"bq_{str(target).lower()}", node.copy()))
 
 
@@ -140,10 +177,30 @@ def same_types(node: exp.Expr) -> None:
 
 @rule(exp.Union, exp.Except, exp.Intersect)
 def _set_operation(node: exp.SetOperation) -> None:
-    for number, pair in enumerate(zip(node.left.selects, node.right.selects, strict=False), 1):
-        if any(item.is_star for item in pair):
+    if isinstance(node.parent, exp.SetOperation) or node.args.get("by_name"):
+        return  # it is checked with the others
+    for number, column in enumerate(zip(*(s.selects for s in _selects(node)), strict=False), 1):
+        if any(item.is_star for item in column):
             return
-        found = _alike(pair)
+        found = _alike(column)
         if found:
             name = f"{type(node).__name__.upper()} {'DISTINCT' if node.args.get('distinct') else 'ALL'}"
-            raise invalid(f"Column {number} in {name} has incompatible types: {', '.join(found)}{place_of(pair[1])}")
+            raise invalid(f"Column {number} in {name} has incompatible types: {', '.join(found)}{place_of(column[1])}")
+        if {kind(i) for i in column} & NUMBERS > {"BIGNUMERIC"}:
+            raise unsupported(f"BIGNUMERIC beside another type in a UNION{place_of(column[1])}; cast all alike")
+        read_literals([item.unalias() for item in column], always=True)
+
+
+def _selects(node: exp.Expr) -> list[exp.Query]:
+    """The queries of a set operation, from left to right."""
+    found: list[exp.Query] = []
+    left = [node]
+    while left:
+        query = left.pop()
+        if isinstance(query, exp.SetOperation):
+            left += [query.expression, query.this]
+        elif isinstance(query, exp.Subquery):
+            left.append(query.this)
+        elif isinstance(query, exp.Query):
+            found.append(query)
+    return found

@@ -9,6 +9,7 @@ from sqlglot import exp
 from local.warehouse import arrays, comparisons, operators, ordering, pivots, times
 from local.warehouse.casts import TO_STRING
 from local.warehouse.formats import JSON_FORMS, JSON_STRING_FORMS, format_call, json_value, with_names_once
+from local.warehouse.operators import as_numeric
 from local.warehouse.rewriting import attempted, call, cast, rewrite, rule
 from local.warehouse.statements import invalid, place_of, unsupported
 from local.warehouse.types import kind
@@ -137,9 +138,14 @@ def _concat(node: exp.Expr) -> exp.Expr | None:
 
 @rule(exp.Pow)
 def _power(node: exp.Pow) -> exp.Expr | None:
-    if "NUMERIC" in (kind(node.this), kind(node.expression)):
-        return None
-    return call("bq_finite", call("pow", node.this, node.expression), node.this, "POW")
+    value = call("bq_finite", call("pow", node.this, node.expression), node.this, "POW")
+    return as_numeric(node, value) or value
+
+
+@rule(exp.Exp)
+def _exponential(node: exp.Exp) -> exp.Expr | None:
+    value = call("bq_finite", call("exp", node.this), node.this, "EXP")
+    return as_numeric(node, value) or value
 
 
 @rule(exp.BitwiseRightShift)
@@ -209,7 +215,6 @@ SIMPLE: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.CodePointsToString: lambda x: call("bq_from_code_points", x),
     exp.BitwiseCount: lambda x: call("bit_count", x if kind(x) == "BYTES" else cast(x, "BIGINT")),
     exp.UnixSeconds: lambda x: cast(call("floor", call("epoch", x)), "BIGINT"),
-    exp.Exp: lambda x: call("bq_finite", call("exp", x), x, "EXP"),
     exp.Cot: lambda x: exp.paren(exp.Div(this=exp.Literal.number("1e0"), expression=call("tan", x))),
 }
 

@@ -31,6 +31,11 @@ MACROS = (
         * ((abs(bq_units(a)) * 1000000000 + abs(bq_units(b)) // 2) // abs(bq_units(b)))) END""",
     """bq_int_divide(a, b) AS CASE WHEN b = 0 THEN bq_error('division by zero: ' || CAST(a AS VARCHAR) || ' / '
         || CAST(b AS VARCHAR)) ELSE a // b END""",
+    """bq_int_divide_numeric(a, b) AS CASE WHEN b = 0 THEN bq_error('division by zero: ' || CAST(a AS VARCHAR) || ' / '
+        || CAST(b AS VARCHAR)) ELSE CAST(bq_units(a) // bq_units(b) AS DECIMAL(38, 9)) END""",
+    """bq_numeric_of(x, name) AS CASE WHEN abs(x) >= 1e6 AND (x <> trunc(x) OR abs(x) >= 9007199254740992)
+        THEN bq_error('The local warehouse does not support ' || name || ' of NUMERIC from 1000000 on; cast to FLOAT64')
+        ELSE CAST(x AS DECIMAL(38, 9)) END""",
     """bq_mod(a, b) AS CASE WHEN b = 0 THEN bq_error('division by zero: MOD(' || CAST(a AS VARCHAR) || ', '
         || CAST(b AS VARCHAR) || ')') ELSE a % b END""",
     # The shortest of 15 or 17 digits that reads back the same.

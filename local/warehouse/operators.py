@@ -146,6 +146,8 @@ def _safe_negate(node: exp.SafeNegate) -> exp.Expr:
 
 @rule(exp.IntDiv)
 def _int_divide(node: exp.IntDiv) -> exp.Expr:
+    if "NUMERIC" in (kind(node.this), kind(node.expression)):
+        return call("bq_int_divide_numeric", node.this, node.expression)
     if _is_divisor(node.expression):
         return exp.paren(exp.IntDiv(this=exp.paren(node.this), expression=node.expression))
     return call("bq_int_divide", node.this, node.expression)
@@ -161,3 +163,26 @@ def _mod(node: exp.Mod) -> exp.Expr:
 def _is_divisor(node: exp.Expr) -> bool:
     """Whether a number is there to see and is not 0: then nothing can go wrong, and the macro would write `a` twice."""
     return isinstance(node, exp.Literal) and node.is_int and int(node.name) != 0
+
+
+@rule(exp.Round, exp.Trunc, exp.Sign)
+def _rounded(node: exp.Expr) -> exp.Expr | None:
+    """The type of what is given, FLOAT64 where whole numbers are rounded; DuckDB has its own idea."""
+    given = kind(node.this)
+    if given == "NUMERIC":
+        return cast(node.copy(), "DECIMAL(38, 9)")
+    changes = given == "FLOAT64" if isinstance(node, exp.Sign) else given == "INT64"
+    return cast(node.copy(), "DOUBLE") if changes else None
+
+
+@rule(exp.Sqrt, exp.Ln, exp.Log)
+def _of_numeric(node: exp.Expr) -> exp.Expr | None:
+    return as_numeric(node, node.copy())
+
+
+def as_numeric(node: exp.Expr, value: exp.Expr) -> exp.Expr | None:
+    """A function of NUMERIC, computed as a DOUBLE: exact to nine digits, or refused; None for those of other types."""
+    kinds = {kind(n) for n in (node.this, node.args.get("expression"))}
+    if "NUMERIC" not in kinds or "FLOAT64" in kinds:
+        return None
+    return call("bq_numeric_of", value, node.sql("bigquery").split("(")[0])

@@ -5,9 +5,10 @@ Only what is certain is refused: literals, casts and columns. Does not own compa
 
 from sqlglot import exp
 
+from local.warehouse import bignumeric
 from local.warehouse.comparisons import CERTAIN, NUMBERS
 from local.warehouse.ordering import CHECKS
-from local.warehouse.statements import invalid, place_of
+from local.warehouse.statements import invalid, place_of, unsupported
 from local.warehouse.types import kind
 
 TEXT, BOOL = {"STRING", "BYTES"}, {"BOOL"}
@@ -58,6 +59,8 @@ OPERATORS: dict[type[exp.Expr], str] = {
 }  # fmt: skip
 ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div)
 
+JSON_FUNCTIONS = (exp.JSONExtract, exp.JSONExtractScalar, exp.JSONExtractArray, exp.JSONValueArray)
+
 # What may be cast to what: https://cloud.google.com/bigquery/docs/reference/standard-sql/conversion_rules
 CASTS = {
     "INT64": {"STRING", "BOOL"} | NUMBERS,
@@ -91,6 +94,9 @@ def check(tree: exp.Expr) -> None:
     for node in tree.walk():
         if type(node) in CHECKS:
             CHECKS[type(node)](node)
+        bignumeric.check(node)
+        if isinstance(node, JSON_FUNCTIONS):
+            _check_path(node)
         if type(node) in FIRST:
             _check_arguments(node)
         elif type(node) in NO_PARTS:
@@ -117,6 +123,12 @@ def _check_arguments(node: exp.Expr) -> None:
     given = [*first, *([node.expression] if isinstance(node, PAIRS) else [])]
     if any(_certain(a) not in {None, *FIRST[type(node)]} for a in given):
         raise _mismatch(node, given)
+
+
+def _check_path(node: exp.Expr) -> None:
+    path = node.args.get("expression")
+    if isinstance(path, exp.Literal) and path.name.lower().startswith(("lax ", "strict ")):
+        raise unsupported(f"the JSONPath mode of {path.name!r}{place_of(node)}")
 
 
 def _check_part(node: exp.Expr) -> None:

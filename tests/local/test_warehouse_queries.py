@@ -431,6 +431,21 @@ def test_numbers_and_texts_of_times_go_together(rows: Rows) -> None:
     assert rows("SELECT DATE '2024-05-01' IN ('2024-05-01'), IF(TRUE, NULL, 'x'), COALESCE(NULL, 1)") == [
         (True, None, 1)
     ]
+    days = [(dt.date(2024, 5, 1),)] * 3
+    assert rows("SELECT DATE '2024-05-01' UNION ALL SELECT '2024-05-01' UNION ALL SELECT '2024-05-01'") == days
+    assert rows("SELECT '2024-05-01' UNION ALL (SELECT '2024-05-01' UNION ALL SELECT DATE '2024-05-01')") == days
+    assert rows("SELECT 1 AS a, 'x' AS b UNION ALL BY NAME SELECT 'x' AS b, 1 AS a") == [(1, "x"), (1, "x")]
+
+
+def test_functions_of_numbers_have_googles_types(bq: bigquery.Client) -> None:
+    types = {
+        "FLOAT": "SIGN(-2.5), ROUND(1), TRUNC(1), POW(2, 3), ROUND(2.5)",
+        "NUMERIC": "SIGN(n), ROUND(n, 1, 'ROUND_HALF_EVEN'), TRUNC(n), DIV(n, 2), POW(n, 3), SQRT(n), LN(n), EXP(n), LOG(n, 2)",
+        "INTEGER": "SIGN(-3), DIV(7, 2)",
+    }
+    for name, items in types.items():
+        found = bq.query_and_wait(f"SELECT {items} FROM (SELECT NUMERIC '2.5' AS n)")
+        assert {field.field_type for field in found.schema} == {name}
 
 
 def test_a_column_that_is_not_grouped_is_named(rows: Rows) -> None:
