@@ -23,11 +23,12 @@ KNOWN = {
     "ignoreUnknownValues", "autodetect", "schemaUpdateOptions", "timePartitioning", "rangePartitioning", "clustering",
     "parquetOptions", "destinationTableProperties", "decimalTargetTypes", "useAvroLogicalTypes", "projectionFields",
     "columnNameCharacterMap", "jsonExtension", "createSession", "schemaInline", "schemaInlineFormat",
-    "destinationEncryptionConfiguration", "preserveAsciiControlCharacters",
+    "destinationEncryptionConfiguration", "preserveAsciiControlCharacters", "nullMarkers",
 }  # fmt: skip
 SHOWN_FAULTS = 5
 # Row ids of a table that is not committed yet do not begin with 0.
 FAULTS = 'SELECT rowid - (SELECT min(rowid) FROM {stage}), "fault$" FROM {stage} WHERE "fault$" IS NOT NULL'
+REJECTED = "SELECT line - 1, any_value(error_message) FROM bq_rejects GROUP BY file_id, line"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ def check(configuration: dict[str, Any]) -> None:
         )
     for key in ("skipLeadingRows", "maxBadRecords"):
         number(configuration, key, 0)
+    if configuration.get("nullMarker") and configuration.get("nullMarkers"):
+        raise CloudError(400, "invalid", "Only one of nullMarker and nullMarkers can be set")
     decimals = configuration.get("decimalTargetTypes")
     if format == "PARQUET" and decimals and decimals != ["NUMERIC"]:
         text = "The local warehouse does not support 'decimalTargetTypes' of a load job other than ['NUMERIC']"
@@ -125,6 +128,9 @@ def _staged(
     catalog.cursor.execute(f"CREATE TEMP TABLE {stage} AS {source.query(_modes(fields, table))}")
     allowed = int(source.configuration.get("maxBadRecords") or 0)
     faults = catalog.cursor.execute(FAULTS.format(stage=stage)).fetchall()
+    if source.rejects:
+        faults = sorted(faults + catalog.cursor.execute(REJECTED).fetchall())
+        catalog.cursor.execute("DROP TABLE bq_rejects; DROP TABLE bq_scans")
     told = [f"Row {row + 1}: {fault}" for row, fault in faults]
     if len(faults) > allowed:
         kind = FORMATS[source.format]

@@ -31,6 +31,12 @@ PARQUET_NAMES = {
     "BYTES": "BYTE_ARRAY",
 }
 CPP_NAMES = {"INTEGER": "INT64", "FLOAT": "DOUBLE", "BOOLEAN": "BOOL"}
+REJECTING = (
+    "ignore_errors = true",
+    "store_rejects = true",
+    "rejects_table = 'bq_rejects'",
+    "rejects_scan = 'bq_scans'",
+)
 
 
 def reading_error(message: str) -> CloudError:
@@ -60,6 +66,11 @@ class Source:
     def format(self) -> str:
         """`sourceFormat`."""
         return str(self.configuration.get("sourceFormat") or "CSV")
+
+    @property
+    def rejects(self) -> bool:
+        """Whether rows that cannot be read are left out, and told in the table `bq_rejects`."""
+        return self.format == "CSV" and int(self.configuration.get("maxBadRecords") or 0) > 0
 
     def own_fields(self) -> list[Field] | None:
         """The schema that the files have themselves, or that is detected when the job asks for it."""
@@ -168,15 +179,16 @@ class Source:
         quote = c.get("quote", '"')
         names = ", ".join(f"{text(f['name'])}: 'VARCHAR'" for f in fields)
         encoding = {"ISO-8859-1": "latin-1", "UTF-16": "utf-16"}.get(str(c.get("encoding") or "UTF-8").upper(), "utf-8")
+        nulls = c.get("nullMarkers") or [c.get("nullMarker") or ""]
         skip = 1 if self.has_header() else int(c.get("skipLeadingRows") or 0)
         options = [
             _paths(self.files), f"columns = {{{names}}}", "auto_detect = false", "header = false", f"skip = {skip}",
             f"delim = {text(self._delimiter())}", f"quote = {text(quote)}", f"escape = {text(quote)}",
-            f"nullstr = {text(str(c.get('nullMarker') or ''))}", "allow_quoted_nulls = false", f"encoding = {text(encoding)}",
+            f"nullstr = [{', '.join(text(str(n)) for n in nulls)}]", "allow_quoted_nulls = false", f"encoding = {text(encoding)}",
             f"null_padding = {str(bool(c.get('allowJaggedRows'))).lower()}",
             f"strict_mode = {str(not c.get('ignoreUnknownValues')).lower()}",
             f"compression = {text('gzip' if self._gzipped() else 'none')}",
-            f"ignore_errors = {str(bool(int(c.get('maxBadRecords') or 0))).lower()}",
+            *(REJECTING if self.rejects else ()),
         ]  # fmt: skip
         pairs = conversions.text_columns(fields)
         if not c.get("allowQuotedNewlines"):

@@ -252,6 +252,30 @@ def test_bad_csv_rows_are_counted_against_a_limit(
     assert rows(f"SELECT name FROM {dataset}.t ORDER BY 1") == [("a",), ("d",)]
 
 
+def test_csv_rows_of_another_width_count_as_bad(
+    bq: bigquery.Client, dataset: str, bucket: storage.Bucket, rows: Rows
+) -> None:
+    uri = text(bucket, "x.csv", "a,2001-01-01,1\nb\nc,2001-01-03,x\nd,2001-01-04,4,more\n")
+    with pytest.raises(BadRequest, match="errors: 3; max bad: 2"):
+        load(bq, uri, f"{dataset}.t", schema=PEOPLE, max_bad_records=2)
+    job = load(bq, uri, f"{dataset}.t", schema=PEOPLE, max_bad_records=3)
+    assert (job.output_rows, len(job.errors)) == (1, 3)
+    assert rows(f"SELECT name FROM {dataset}.t") == [("a",)]
+
+
+def test_several_texts_may_stand_for_null(
+    bq: bigquery.Client, dataset: str, bucket: storage.Bucket, rows: Rows
+) -> None:
+    configuration = LoadJobConfig(schema=[SchemaField("a", "INT64"), SchemaField("b", "STRING")])
+    configuration._properties["load"]["nullMarkers"] = ["NA", "-"]
+    uri = text(bucket, "x.csv", 'NA,x\n1,-\n2,"NA"\n')
+    bq.load_table_from_uri(uri, f"{dataset}.t", job_config=configuration).result()
+    assert rows(f"SELECT * FROM {dataset}.t ORDER BY a") == [(None, "x"), (1, None), (2, "NA")]
+    configuration.null_marker = "?"
+    with pytest.raises(BadRequest, match="Only one of"):
+        bq.load_table_from_uri(uri, f"{dataset}.t", job_config=configuration)
+
+
 def test_csv_rows_of_another_width_are_refused(
     bq: bigquery.Client, dataset: str, bucket: storage.Bucket, rows: Rows
 ) -> None:
