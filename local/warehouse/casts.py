@@ -33,6 +33,15 @@ SAFE_FORMS = {f"bq_{name}": f"bq_safe_{name}" for name in ("int", "bool", *(name
 
 @rule(exp.Cast, exp.TryCast)
 def _cast(node: exp.Cast) -> exp.Expr | None:
+    length = node.args["to"].expressions
+    if kind(node) not in ("STRING", "BYTES") or not length:
+        return _converted(node)
+    node.args["to"].set("expressions", [])
+    limited = call("bq_limited", _converted(node) or node.copy(), length[0], str(kind(node)))
+    return attempted(limited) if isinstance(node, exp.TryCast) else limited
+
+
+def _converted(node: exp.Cast) -> exp.Expr | None:
     if node.args.get("format"):
         raise unsupported("CAST with a FORMAT clause")
     safe = isinstance(node, exp.TryCast)

@@ -93,6 +93,9 @@ MACROS = (
     """bq_substr(x, s) AS CASE WHEN s = 0 THEN x ELSE substring(x, greatest(s, -length(x))) END,
         (x, s, n) AS CASE WHEN n < 0 THEN bq_error('Third argument in SUBSTR() cannot be negative')
         ELSE substring(x, CASE WHEN s = 0 OR s < -length(x) THEN 1 ELSE s END, n) END""",
+    """bq_limited(x, n, name) AS CASE WHEN (CASE typeof(x) WHEN 'BLOB' THEN octet_length(TRY_CAST(x AS BLOB))
+        ELSE length(TRY_CAST(x AS VARCHAR)) END) > n
+        THEN bq_error('Value is longer than ' || name || '(' || CAST(n AS VARCHAR) || ')') ELSE x END""",
     """bq_length(n, name) AS CASE WHEN n < 0 THEN bq_error('Second argument in ' || name || '() cannot be negative') ELSE n END""",
     """bq_top_count(counts, n) AS list_transform(list_slice(list_sort(list_transform(map_entries(counts),
         lambda e: {'order': -e.value, 'key': e.key})), 1, n), lambda e: {'value': e.key, 'count': -e."order"})""",
