@@ -54,6 +54,8 @@ def _position(node: exp.StrPosition) -> exp.Expr | None:
 def _like(node: exp.Like) -> exp.Expr | None:
     """A backslash escapes in GoogleSQL; DuckDB wants it said."""
     pattern = node.expression
+    if kind(node.this) == "BYTES":
+        raise unsupported(f"LIKE of BYTES{place_of(node)}")
     if isinstance(pattern, exp.Literal) and "\\" not in pattern.name:
         return None
     return exp.Escape(this=node.copy(), expression=exp.Literal.string("\\"))

@@ -546,6 +546,7 @@ REFUSED = {
     "CREATE FUNCTION d.f(x INT64) AS (x)": "does not support",
     "CREATE PROCEDURE d.p() BEGIN SELECT 1; END": "does not support|Syntax error",
     "GRANT `roles/x` ON TABLE d.t TO 'user:a@example.com'": "does not support",
+    "SELECT b'abc' LIKE b'a%'": "does not support LIKE of BYTES",
     "SELECT CAST('abcd' AS STRING(3))": r"Value is longer than STRING\(3\)",
     "SELECT (1, 2) < (1, 3)": "Less than is not defined for arguments of type STRUCT",
     "SELECT (1, 2) = (1, 2, 3)": "No matching signature for operator = for argument types: STRUCT, STRUCT",
