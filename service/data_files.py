@@ -98,7 +98,8 @@ def unreadable(files: DataFiles, error: duckdb.Error) -> ServiceError:
     if fault := upstream.translated(error):
         return fault
     names = ", ".join(f"'{path.name}'" for path in files.paths[:3])
-    lines = [line.strip() for line in VALUES.sub("***", str(error)).splitlines() if line.strip()]
+    said = VALUES.sub("***", str(error)).partition("\nLINE ")[0]  # what follows is the SQL that asked
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     text = f"{names} cannot be read as {files.format}: {' '.join(lines[:3])}"
     return BadData(text, "Write a header and comma-separated lines, or Parquet.")
 

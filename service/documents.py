@@ -96,11 +96,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return _checked(document, path)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> str:
     try:
-        return path.read_bytes()
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise BadUsage(f"'{path}' cannot be read: {error.strerror}.", "Create the file.") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise BadUsage("This is not UTF-8.", "Save the file as UTF-8.", where=f"{path}, line {line}") from error
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def find(folder: Path) -> DataFiles:
     if not found:
         raise BadData("The model left no predictions.", f"Make it write {names} into its output_path.")
     if len(found) > 1:
-        raise BadData(f"The model left both {names}.", "Make it write one of them.")
+        raise BadData(f"The model left both {' and '.join(map(repr, NAMES))}.", "Make it write one of them.")
     return DataFiles((found[0],), found[0].suffix.lstrip("."))
 
 

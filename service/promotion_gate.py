@@ -30,18 +30,23 @@ def evaluate(run: Run, *, data_path: Path, candidate: Path) -> Evaluation:
     """
     if run.spec.evaluation is None:
         return {}
-    found: Evaluation = {"candidate": _metrics(run, data_path, candidate, "candidate")}
+    found: Evaluation = {"candidate": evaluate_one(run, data_path, candidate, "candidate")}
     live = promotions.live_on(promotions.history(run.clients.models), run.run_date)
     if live is not None:
         folder = run.folder / "live"
         folder.mkdir()
         versions.fetch(run.clients.models, versions.read(run.clients.models, live.to_version), folder)
-        found |= {"live_version": live.to_version, "live": _metrics(run, data_path, folder, "live")}
+        found |= {"live_version": live.to_version, "live": evaluate_one(run, data_path, folder, "live")}
     step("evaluation", "The new version was evaluated.", evaluation=found)
     return found
 
 
-def _metrics(run: Run, data_path: Path, version: Path, name: str) -> dict[str, Any]:
+def evaluate_one(run: Run, data_path: Path, version: Path, name: str) -> dict[str, Any]:
+    """Run the model's `--action evaluation` for one version.
+
+    Raises:
+        BadData: it failed, or left no metrics.
+    """
     output = run.folder / f"evaluation-{name}"
     words = model_process.run_model(
         run,
@@ -70,7 +75,7 @@ def examine(limits: PromotionLimits, metrics: Mapping[str, Any], evaluation: Map
 def _metric_findings(limits: PromotionLimits, metrics: Mapping[str, Any]) -> Iterator[Finding]:
     for name, limit in limits.metrics.items():
         value = metrics.get(name)
-        if not _is_number(value):
+        if not is_number(value):
             yield _finding("metric", name, f"Metric '{name}' is '{value}' and not a number.")
         elif limit.minimum is not None and value < limit.minimum:
             yield _finding("metric", name, f"Metric '{name}' is {value:g}, less than {limit.minimum:g}.")
@@ -81,7 +86,7 @@ def _metric_findings(limits: PromotionLimits, metrics: Mapping[str, Any]) -> Ite
 def _against(limit: AgainstLive, evaluation: Mapping[str, Any]) -> Iterator[Finding]:
     name, live_version = limit.metric, evaluation["live_version"]
     new, live = (evaluation[who].get(name) for who in ("candidate", "live"))
-    if not (_is_number(new) and _is_number(live)):
+    if not (is_number(new) and is_number(live)):
         text = f"The evaluation's metric '{name}' is '{new}' for the new version and '{live}' for '{live_version}'"
         yield _finding("against_live", name, f"{text}: both must be numbers.")
         return
@@ -92,7 +97,8 @@ def _against(limit: AgainstLive, evaluation: Mapping[str, Any]) -> Iterator[Find
         yield _finding("against_live", name, message)
 
 
-def _is_number(value: object) -> TypeGuard[float]:
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a metric can be held against a limit."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -47,13 +47,8 @@ def new_id(run_date: date, attempt: str) -> str:
     return f"{run_date}-{hashlib.sha256(attempt.encode()).hexdigest()[:8]}"
 
 
-def publish(bucket: Bucket, version: str, folder: Path, **origin: Any) -> Manifest:
-    """Upload a folder as a version: every file, then the manifest.
-
-    Safe to repeat with the same content. A failure leaves files without a manifest, which no one reads.
-
-    Args:
-        origin: the fields of Manifest that say where the version comes from.
+def files_of(folder: Path) -> dict[str, Path]:
+    """The files that a version is made of, by their names in it.
 
     Raises:
         BadData: the folder holds no file, or one with the manifest's name.
@@ -64,8 +59,22 @@ def publish(bucket: Bucket, version: str, folder: Path, **origin: Any) -> Manife
     if MANIFEST in paths:
         text = f"The training left a file '{MANIFEST}', a name that versions use themselves."
         raise BadData(text, "Give the model's file another name.")
+    return paths
+
+
+def publish(bucket: Bucket, version: str, folder: Path, **origin: Any) -> Manifest:
+    """Upload a folder as a version: every file, then the manifest.
+
+    Safe to repeat with the same content. A failure leaves files without a manifest, which no one reads.
+
+    Args:
+        origin: the fields of Manifest that say where the version comes from.
+
+    Raises:
+        BadData: see `files_of`.
+    """
     files = {}
-    for name, path in paths.items():
+    for name, path in files_of(folder).items():
         generation = objects.create_file(bucket, f"{FOLDER}/{version}/{name}", path)
         files[name] = {"sha256": objects.sha256(path), "size": path.stat().st_size, "generation": generation}
     created_at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -3,6 +3,7 @@
 Does not own what is tried (check_model.py).
 """
 
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -28,8 +29,13 @@ def of_action(model: ModelSpec, action: str) -> DataFiles:
         raise BadUsage(text, "Put a few rows there, with a header and the columns of its input.")
     rows = DataFiles((path,), path.suffix.lstrip("."))
     with data_files.connect(path.parent) as connection:
-        if connection.execute(data_files.select("1", rows.relation()) + " LIMIT 1").fetchone() is None:
-            raise BadData(f"The sample '{path}' holds no rows to try the {action} on.", "Put a few below its header.")
+        try:
+            (counted,) = connection.execute(data_files.select("count(*)", rows.relation())).fetchone() or (0,)
+        except data_files.UNREADABLE as error:
+            fault = data_files.unreadable(rows, error)
+            raise BadData(fault.what, fault.to_do, where=str(path)) from error
+    if not counted:
+        raise BadData(f"The sample '{path}' holds no rows to try the {action} on.", "Put a few below its header.")
     return rows
 
 
@@ -40,15 +46,16 @@ def columns(rows: DataFiles, folder: Path) -> list[str]:
 
 
 def as_read(model: ModelSpec, action: str, rows: DataFiles, folder: Path) -> DataFiles:
-    """The rows in the format that the model reads for an action, written into a folder if they have another.
+    """The rows in the format that the model reads for an action, as a file in a folder: the sample is not the model's.
 
     A CSV file has no types, but the Parquet that BigQuery exports has: numbers and dates are told by their look. The
     entity's key stays what it is where schema.json says STRING, for 007 is not 7.
     """
     wanted = model.actions[action].input.format
-    if wanted == rows.format:
-        return rows
     path = folder / f"data.{wanted}"
+    if wanted == rows.format:
+        shutil.copyfile(rows.paths[0], path)
+        return DataFiles((path,), wanted)
     (key,) = (column for column in model.columns if column.name == model.entity_key)
     with data_files.connect(folder) as connection:
         listed = "*"

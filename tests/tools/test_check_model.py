@@ -1,5 +1,8 @@
 """A new model keeps the contract at once, and whoever breaks it is told how in words about their own files."""
 
+import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,9 +12,10 @@ import pyarrow.parquet
 import pytest
 
 from service import spec
-from service.errors import BadUsage, ServiceError
+from service.errors import BadData, BadUsage, ServiceError
 from tests.conftest import ROOT
-from tools import check_model, check_shares, new_model, sample_rows
+from tests.waiting import until
+from tools import check_model, check_shares, check_sql, new_model, sample_rows
 
 
 @pytest.fixture(params=["churn"])
@@ -31,6 +35,35 @@ def replaced(file: str, old: str, new: str) -> Callable[[Path], None]:
 
 def removed(file: str) -> Callable[[Path], None]:
     return lambda folder: (folder / file).unlink()
+
+
+def both(*changes: Callable[[Path], None]) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        for each in changes:
+            each(folder)
+
+    return change
+
+
+def in_latin_1(file: str, old: str, new: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        path = folder / file
+        path.write_bytes(path.read_bytes().replace(old.encode(), new.encode("latin-1"), 1))
+
+    return change
+
+
+def of_table(sql: str) -> Callable[[Path], None]:
+    reads = "{sql: training.sql}\n  reads: [shop.customers]"
+    change = replaced("model.yaml", "{file: samples/training.csv}", reads)
+    return both(change, written("training.sql", sql))
+
+
+def written(file: str, text: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / file).write_text(text)
+
+    return change
 
 
 def cut_to_header(folder: Path) -> None:
@@ -83,6 +116,72 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
         cut_to_header,
         r"application.csv' holds no rows",
     ),
+    "place of the training kept": (
+        both(
+            replaced(MAIN, "json.dumps(shares)", 'json.dumps(shares | {"at": config["output_path"]})'),
+            replaced(
+                MAIN,
+                '"shares.json").read_text())',
+                '"shares.json").read_text())\n    open(shares["at"] + "/shares.json")',
+            ),
+        ),
+        r"No such file or directory: [\s\S]*is elsewhere each time: find them by model_path",
+    ),
+    "name of the manifest": (
+        replaced(MAIN, '"shares.json").write_text', '"manifest.json").write_text'),
+        "a name that versions use themselves",
+    ),
+    "sample not whole": (
+        replaced("samples/application.csv", "020,c", "020,c,1"),
+        r"samples/application.csv: 'application.csv' cannot be read as csv: .* Expected Number of Columns: 2 Found: 3",
+    ),
+    "not UTF-8": (
+        in_latin_1(MAIN, "replace it by your model", "Größe"),
+        r"main.py, line \d+: This is not Python: .*'utf-8'",
+    ),
+    "model.yaml not UTF-8": (in_latin_1("model.yaml", "Say here", "Größe"), r"model.yaml, line 7: This is not UTF-8"),
+    "module of the package": (
+        both(
+            replaced(MAIN, "import json", "import json\nimport features"),
+            lambda folder: Path(folder, "source/churn/features.py").touch(),
+        ),
+        r"'churn/features.py' is part of a package: `from churn import features`",
+    ),
+    "platform package by its name": (
+        replaced(MAIN, "import json", "import json\n__import__('airflow')"),
+        "'airflow' belongs to the platform: read data_path",
+    ),
+    "key as a number": (
+        replaced(MAIN, '[row["customer_id"], shares', '[int(row["customer_id"]), shares'),
+        "The keys were read as numbers. Read them as text: `dtype={'customer_id': str}`",
+    ),
+    "with an index": (
+        both(
+            replaced(MAIN, HEADER, HEADER.replace('["', '["", "')),
+            replaced(MAIN, '[row["customer_id"], shares', '[0, row["customer_id"], shares'),
+        ),
+        "Write them without the index of the rows: `index=False`",
+    ),
+    "semicolons": (
+        replaced(MAIN, "csv.writer(file)", "csv.writer(file, delimiter=';')"),
+        "Separate the columns by comm",
+    ),
+    "misspelt parameter": (of_table("SELECT * FROM shop.customers WHERE day < @rundate"), "'@rundate' has no value"),
+    "undeclared table": (
+        of_table("SELECT * FROM shop.customers JOIN shop.orders USING (id) WHERE day < @run_date"),
+        r"training.sql: The SQL reads 'shop.orders', which training.reads in model.yaml does not list",
+    ),
+    "no dataset": (of_table("SELECT * FROM customers WHERE day < @run_date"), "Write dataset.customers, and list it"),
+    "no query": (of_table(" -- SELECT 1"), "training.sql: The file holds no query. Write one SELECT"),
+    "two queries": (of_table("SELECT 1; SELECT 2"), "not one query, but 2 statements"),
+    "no evaluation": (
+        replaced("model.yaml", "output:", "evaluation: {config: training.json}\noutput:"),
+        "argument --action: invalid choice: 'evaluation'",
+    ),
+    "metric not said": (
+        replaced("model.yaml", "output:", "gates: {promotion: {metrics: {auc: {minimum: 0.6}}}}\noutput:"),
+        "The training's metrics.json says 'None' for 'auc', and not a number",
+    ),
     "not a number": (replaced(MAIN, 'shares.get(row["group"], 0.5)]', '"nan"]'), "'probability' is NaN"),
 }
 
@@ -102,6 +201,83 @@ def test_each_mistake_is_told_with_its_place(folder: Path, mistake: str) -> None
     change(folder)
     with pytest.raises(ServiceError, match=expected):
         check_model.check(folder)
+
+
+SUSPECT: dict[str, tuple[Callable[[Path], None], str]] = {
+    "clock": (
+        replaced(MAIN, "import json", "import json\nimport datetime\nTODAY = datetime.date.today()"),
+        r"main.py, line 14: 'date.today' tells another day .* \$\{run_date\}",
+    ),
+    "placeholder": (
+        written("training.json", '{"day": "${run_dat}"}'),
+        r"training.json: '\$\{run_dat\}' stays as it is; replaced are .*\$\{run_date\}",
+    ),
+    "file of this machine": (
+        lambda folder: replaced(MAIN, "import json", f"import json\nLOOKUP = {str(folder / 'model.yaml')!r}")(folder),
+        "model.yaml' is a file of this machine, which the image lacks",
+    ),
+    "no run date": (of_table("SELECT * FROM shop.customers"), "training.sql: @run_date does not occur"),
+    "not understood": (of_table("SELECT ("), "training.sql: not understood as a query: .* line 1"),
+}
+
+
+@pytest.mark.parametrize("kind", SUSPECT)
+def test_what_is_seldom_right_is_noted(folder: Path, kind: str) -> None:
+    change, expected = SUSPECT[kind]
+    assert "note" not in check_model.check(folder)
+    change(folder)
+    line, note = check_model.check(folder).splitlines()
+    assert "keeps the contract" in line
+    assert re.match(f"note: .*{expected}", note), note
+
+
+SQL = """
+WITH recent AS (SELECT * FROM `acme-shop.shop.customers` WHERE day < @RUN_DATE)
+SELECT c.id, item, @@time_zone FROM recent AS c, c.items AS item JOIN shop.customers$20240101 USING (id)
+JOIN shop.`visits_*` USING (id) JOIN shop.INFORMATION_SCHEMA.TABLES ON TRUE JOIN UNNEST([1]) AS one ON TRUE;
+"""
+
+
+def test_sql_that_bigquery_may_take_is_not_refused(folder: Path) -> None:
+    of_table(SQL)(folder)
+    model = spec.load(folder)
+    assert (list(check_sql.faults(model)), list(check_sql.notes(model))) == ([], [])
+
+
+def test_a_model_cannot_spoil_its_sample_rows(folder: Path) -> None:
+    before = (folder / "samples" / "training.csv").read_bytes()
+    replaced(MAIN, "shares = {", 'Path(config["data_path"]).unlink()\n    shares = {')(folder)
+    assert "keeps the contract" in check_model.check(folder)
+    assert (folder / "samples" / "training.csv").read_bytes() == before
+
+
+def test_a_model_without_an_end_is_ended(folder: Path) -> None:
+    replaced(MAIN, "counts: dict", "while True: pass\n    counts: dict")(folder)
+    with pytest.raises(BadData, match=r"The training has not ended after 1 seconds .* --limit SECONDS"):
+        check_model.check(folder, limit_seconds=1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_check_that_is_stopped_leaves_nothing(folder: Path, number: signal.Signals) -> None:
+    began = folder.parent / "began"
+    replaced(
+        MAIN,
+        "counts: dict",
+        f"Path({str(began)!r}).write_text(str(__import__('os').getpid()))\n    while True: pass\n    counts: dict",
+    )(folder)
+    code = "import sys; from pathlib import Path; from service import spec; from tools import check_model; "
+    code += f"spec.MODELS = Path({str(folder.parent)!r}); sys.exit(check_model.main())"
+    command = [sys.executable, "-c", code, "--name", folder.name]
+    scratch = folder.parent / "scratch"
+    scratch.mkdir()
+    environment = os.environ | {"TMPDIR": str(scratch)}
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        until(lambda: began.is_file() and began.read_text() != "")
+        process.send_signal(number)
+        _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (130, "stopped\n")
+    assert list(scratch.iterdir()) == []
+    assert not Path("/proc", began.read_text()).exists(), "the model ends with it"
 
 
 def test_a_model_that_reads_parquet_is_given_numbers_and_keys_as_they_will_come(folder: Path) -> None:
