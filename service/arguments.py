@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = made.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, verb in VERBS.items():
         added = verbs.add_parser(name, help=verb.help, description=verb.help, epilog=f"example: {verb.example}")
-        added.add_argument("--model", help="name of the model (default: $MODEL)")
+        added.add_argument("--model", type=_text, help="name of the model (default: $MODEL)")
         _add_dates(added, name, runs=verb.action is not None)
         _add_versions(added, name, runs=verb.action is not None)
     return made
@@ -31,12 +31,12 @@ def _add_dates(added: argparse.ArgumentParser, name: str, *, runs: bool) -> None
     if runs or name == "check":
         added.add_argument("--run-date", type=_date, required=True, help="the day the run is for, as 2024-05-01")
     if name in ("explain", "replay"):
-        added.add_argument("--run-id", required=name == "replay", help="as rows, receipts and logs name it")
+        added.add_argument("--run-id", type=_text, required=name == "replay", help="as rows, receipts and logs name it")
     if name == "explain":
         added.add_argument("--run-date", type=_date, help="the day the run was for, as 2024-05-01")
-        added.add_argument("--key", help="of one row of that day")
+        added.add_argument("--key", type=_text, help="of one row of that day")
     if name in ("check", "explain"):
-        added.add_argument("--action", choices=spec.ACTIONS, default="application", help="(default: %(default)s)")
+        added.add_argument("--action", choices=spec.ACTIONS, help="(default: application)")
 
 
 def _add_versions(added: argparse.ArgumentParser, name: str, *, runs: bool) -> None:
@@ -44,13 +44,20 @@ def _add_versions(added: argparse.ArgumentParser, name: str, *, runs: bool) -> N
     if runs or name == "promote":
         added.add_argument("--force", action="store_true", help="overrule the gate's judgement, but not on keys")
     if runs or name in ("promote", "rollback"):
-        added.add_argument("--reason", help="why; recorded, and required with --force")
+        added.add_argument("--reason", type=_text, help="why; recorded, and required with --force")
     if name in ("promote", "rollback"):
         added.add_argument("--effective-date", type=_date, help="first run date (default: the live version's)")
     if name == "promote":
-        added.add_argument("--version", required=True, help="one that `versions` lists")
+        added.add_argument("--version", type=_text, required=True, help="one that `versions` lists")
     if name == "rollback":
-        added.add_argument("--to", metavar="VERSION", help="(default: what the live version replaced)")
+        added.add_argument("--to", type=_text, metavar="VERSION", help="(default: what the live version replaced)")
+
+
+def _text(text: str) -> str:
+    """What a variable of the shell that is not set would leave: `rollback --to "$OLD"` must not pick a version."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty; give a value, or leave the option out")
+    return text
 
 
 def _date(text: str) -> date:

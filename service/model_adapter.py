@@ -98,7 +98,11 @@ def _apply(config: dict[str, Any], rows: pandas.DataFrame) -> None:
         sys.exit(f"'{type(made).__name__}' has no '{method}': name predict or predict_proba in application.json.")
     said = _asked(lambda: getattr(made, method)(rows), f"{method} of '{type(made).__name__}'", rows)
     # predict_proba says one column for each class; the last is that of the positive one.
+    said = said.to_numpy() if hasattr(said, "to_numpy") else said
     values = said[:, -1] if getattr(said, "ndim", 1) == 2 else said
+    count = len(values) if hasattr(values, "__len__") else 1
+    if count != len(rows):
+        sys.exit(f"{method} of '{type(made).__name__}' answers {count} values for {len(rows)} rows.")
     predictions = pandas.DataFrame({config["key"]: rows.index, config["column"]: values})
     predictions.to_csv(Path(config["output_path"], "predictions.csv"), index=False)
 

@@ -132,13 +132,16 @@ def read(environment: Mapping[str, str] | None = None, *, model: str | None, run
 
     Args:
         environment: `os.environ` unless given.
-        model: what `--model` says; wins over MODEL.
+        model: what `--model` says, where MODEL says nothing.
         runs_model: whether the verb starts the model's process.
 
     Raises:
-        BadUsage: names are missing (all of them are listed) or hold what they cannot hold.
+        BadUsage: names are missing (all of them are listed) or hold what they cannot hold, or are another model's.
     """
     env = dict(os.environ if environment is None else environment)
+    if model and env.get("MODEL") not in ("", None, model):
+        text = f"--model is '{model}', but the environment is that of '{env['MODEL']}', its buckets included."
+        raise BadUsage(text, f'Leave --model out, or enter the other\'s: eval "$(make env MODEL={model})".')
     if model:
         env["MODEL"] = model
     by_hand = "CLOUD_RUN_EXECUTION" not in env

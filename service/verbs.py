@@ -8,7 +8,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from service import (
@@ -51,7 +51,7 @@ def _apply(args: argparse.Namespace, known: Settings) -> None:
 
 
 def _check(args: argparse.Namespace, known: Settings) -> None:
-    print(json.dumps(check.check(connect(known), known, args.action, args.run_date)))
+    print(json.dumps(check.check(connect(known), known, args.action or "application", args.run_date)))
 
 
 def _versions(_: argparse.Namespace, known: Settings) -> None:
@@ -66,15 +66,20 @@ def _versions(_: argparse.Namespace, known: Settings) -> None:
 
 
 def _explain(args: argparse.Namespace, known: Settings) -> None:
+    given = {"--run-date": args.run_date, "--key": args.key, "--action": args.action}
+    if args.run_id and (also := [option for option, value in given.items() if value is not None]):
+        raise BadUsage(f"--run-id and {' and '.join(also)} may name different runs.", "Give --run-id alone.")
+    if not args.run_id and args.run_date is None:
+        raise BadUsage("It is not said what to explain.", "Give --run-id, or --run-date with or without --key.")
+    if args.key and args.action == "training":
+        raise BadUsage("A training makes no rows, so it has no --key.", "Leave out --key or --action.")
     clients = connect(known)
     if args.run_id:
         found = explain.of_run(clients, known, args.run_id)
-    elif args.run_date is None:
-        raise BadUsage("It is not said what to explain.", "Give --run-id, or --run-date with or without --key.")
     elif args.key:
         found = explain.of_row(clients, known, spec.load(known.models_folder / known.model), args.key, args.run_date)
     else:
-        found = explain.of_date(clients, known, args.action, args.run_date)
+        found = explain.of_date(clients, known, args.action or "application", args.run_date)
     print(json.dumps(found, indent=2))  # people read it, and jq does
 
 
@@ -127,6 +132,10 @@ def _history(_: argparse.Namespace, known: Settings) -> None:
 
 
 def _perform(args: argparse.Namespace, known: Settings, action: str, work: Callable[[Run], Status | None]) -> None:
+    today = datetime.now(UTC).date()
+    if args.run_date > today + timedelta(days=1):  # which is today already where the sun rises first
+        text = f"The run date {args.run_date} lies in the future: today is {today}."
+        raise BadUsage(text, "Correct the day; what a future day reads is not there yet.")
     model = spec.load(known.models_folder / known.model)
     with tempfile.TemporaryDirectory(prefix="predictions-") as folder, stoppable():
         run = Run(

@@ -16,6 +16,10 @@ from service import cli
 from service.verbs import VERBS
 from tests.service.deployments import Deployment
 
+NAMES = dict.fromkeys(
+    ("GOOGLE_CLOUD_PROJECT", "LOCATION", "DATASET", "MODEL", "MODELS_BUCKET", "RUNS_BUCKET", "MODEL_PYTHON"), "x"
+)
+
 
 def main(*arguments: str, environment: Mapping[str, str]) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a verb."""
@@ -49,6 +53,35 @@ def test_the_example_of_a_verb_is_understood(verb: str) -> None:
 def test_a_run_date_is_a_day(day: str) -> None:
     code, _, err = main("train", "--run-date", day, environment={})
     assert (code, f"'{day}' is not a day such as 2024-05-01" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("rollback", "--to", ""), ("explain", "--run-date", "2024-05-01", "--key", ""), ("promote", "--version", " ")],
+)
+def test_an_option_without_a_value_is_not_taken_for_none(arguments: tuple[str, ...]) -> None:
+    code, _, err = main(*arguments, environment={})
+    assert (code, "it is empty; give a value, or leave the option out" in err) == (2, True)
+
+
+def test_a_day_that_has_not_come_is_refused_before_anything_is_read() -> None:
+    for verb in ("train", "apply"):
+        code, out, err = main(verb, "--run-date", "2924-05-01", environment=NAMES)
+        assert (code, out) == (2, "")
+        assert "The run date 2924-05-01 lies in the future: today is 20" in json.loads(err)["message"]
+
+
+QUESTIONS = {
+    "--run-id and --run-date may name different runs": ("--run-id", "x", "--run-date", "2024-05-01"),
+    "A training makes no rows": ("--run-date", "2024-05-01", "--key", "1", "--action", "training"),
+    "It is not said what to explain": ("--key", "1"),
+}
+
+
+@pytest.mark.parametrize("words", QUESTIONS)
+def test_a_question_that_may_mean_two_things_is_not_answered(words: str) -> None:
+    code, out, err = main("explain", *QUESTIONS[words], environment=NAMES)
+    assert (code, out, words in json.loads(err)["message"]) == (2, "", True), err
 
 
 def test_a_model_that_is_not_there_is_a_matter_of_usage(tmp_path: Path) -> None:

@@ -49,12 +49,20 @@ def test_every_missing_name_is_listed_with_its_purpose() -> None:
     assert "MODEL (" not in str(raised.value)
 
 
+def test_a_model_is_not_taken_for_another_whose_buckets_the_environment_names() -> None:
+    """A rollback of one model went to the versions of the other."""
+    with pytest.raises(BadUsage, match=r"--model is 'uplift', but the environment is that of '\w+'.*MODEL=uplift"):
+        settings.read(BY_HAND, model="uplift", runs_model=False)
+    assert settings.read(BY_HAND, model=BY_HAND["MODEL"], runs_model=False).model == BY_HAND["MODEL"]
+
+
 def test_by_hand_needs_no_image_and_names_its_own_execution() -> None:
-    first, second = (settings.read(BY_HAND, model="uplift", runs_model=False) for _ in range(2))
+    unnamed = {name: value for name, value in BY_HAND.items() if name != "MODEL"}
+    first, second = (settings.read(unnamed, model="uplift", runs_model=False) for _ in range(2))
     assert first.by_hand
     assert re.fullmatch(r"manual-\d{14}-[0-9a-f]{8}", first.execution)
     assert first.execution != second.execution
-    assert (first.model, first.image_digest) == ("uplift", None), "--model wins over MODEL"
+    assert (first.model, first.image_digest) == ("uplift", None), "--model says what MODEL does not"
     settings.read({k: v for k, v in BY_HAND.items() if k != "MODEL_PYTHON"}, model=None, runs_model=False)
 
 
