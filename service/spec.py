@@ -105,6 +105,10 @@ def load(folder: Path) -> ModelSpec:
         BadUsage: model.yaml or a file that it names is missing or wrong; the text names each fault's file and place.
     """
     path = folder / "model.yaml"
+    if not path.is_file():
+        known = sorted(other.parent.name for other in folder.parent.glob("*/model.yaml"))
+        text = f"There is no model '{folder.name}' in '{folder.parent}', but {known}: '{path}' is missing."
+        raise BadUsage(text, "Correct the name, or add the file.")
     document = read_yaml(path)
     schema = json.loads(Path(__file__).with_name("model.schema.json").read_text())
     raise_all(schema_faults(document, schema, path))

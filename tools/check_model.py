@@ -198,11 +198,18 @@ def _gate(trial: Trial, made: Path) -> int:
     return int(rows[0]) if rows else 0
 
 
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a day such as 2024-05-01") from error
+
+
 def main() -> int:
     """Check one model: 0, or the exit code of what is wrong, with the text on stderr."""
     parser = argparse.ArgumentParser(description=__doc__, epilog="example: python -m tools.check_model --name churn")
     parser.add_argument("--name", required=True)
-    parser.add_argument("--run-date", type=date.fromisoformat, default=RUN_DATE, help="(default: %(default)s)")
+    parser.add_argument("--run-date", type=_day, default=RUN_DATE, help="(default: %(default)s)")
     parser.add_argument(
         "--limit", type=float, default=LIMIT_SECONDS, metavar="SECONDS", help="of each start (default: %(default)s)"
     )

@@ -5,6 +5,7 @@ of the module in this folder. What is fetched or built is kept in a cache outsid
 Does not own the language host for a CLI that brings none (language_host.py), only its place beside the CLI.
 """
 
+import argparse
 import contextlib
 import fcntl
 import os
@@ -222,4 +223,5 @@ def _last_lines(text: str) -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()  # so that --help does nothing
     sys.exit(main())

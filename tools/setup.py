@@ -4,6 +4,7 @@ Standard library only, since nothing is installed yet.
 Does not install the Pulumi CLI (pulumi_cli.py) or the environments of jobs (`python -m local.environments`).
 """
 
+import argparse
 import hashlib
 import os
 import re
@@ -100,4 +101,5 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()  # so that --help does nothing
     sys.exit(main())

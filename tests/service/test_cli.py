@@ -90,7 +90,8 @@ def test_a_model_that_is_not_there_is_a_matter_of_usage(tmp_path: Path) -> None:
     code, out, err = main("train", "--run-date", "2024-05-01", "--model", "absent", environment=env)
     line = json.loads(err)
     assert (code, out, line["severity"], line["exit_code"]) == (2, "", "ERROR", 2)
-    assert f"'{tmp_path}/absent/model.yaml' cannot be read" in line["message"]
+    text = f"There is no model 'absent' in '{tmp_path}', but []: '{tmp_path}/absent/model.yaml' is missing. Correct"
+    assert text in line["message"]
 
 
 def test_a_run_by_hand_logs_json_to_stderr_and_ends_with_well_done(deployment: Deployment) -> None:

@@ -379,6 +379,13 @@ def test_the_commands_end_with_a_reason_and_no_traceback() -> None:
     assert not (spec.MODELS / "runs").exists()
 
 
+@pytest.mark.parametrize("tool", ["setup", "pulumi_cli"])
+def test_a_question_for_help_does_no_work(tool: str) -> None:
+    command = [sys.executable, str(ROOT / "tools" / f"{tool}.py"), "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout.startswith("usage:")
+
+
 @pytest.mark.soak
 def test_the_example_model_keeps_the_contract_on_its_own_sample_rows() -> None:
     assert "'customer_value' keeps the contract: 118 predictions" in check_model.check(spec.MODELS / "customer_value")
