@@ -8,7 +8,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 
 from service import (
@@ -132,10 +132,6 @@ def _history(_: argparse.Namespace, known: Settings) -> None:
 
 
 def _perform(args: argparse.Namespace, known: Settings, action: str, work: Callable[[Run], Status | None]) -> None:
-    today = datetime.now(UTC).date()
-    if args.run_date > today + timedelta(days=1):  # which is today already where the sun rises first
-        text = f"The run date {args.run_date} lies in the future: today is {today}."
-        raise BadUsage(text, "Correct the day; what a future day reads is not there yet.")
     model = spec.load(known.models_folder / known.model)
     with tempfile.TemporaryDirectory(prefix="predictions-") as folder, stoppable():
         run = Run(

@@ -64,13 +64,6 @@ def test_an_option_without_a_value_is_not_taken_for_none(arguments: tuple[str, .
     assert (code, "it is empty; give a value, or leave the option out" in err) == (2, True)
 
 
-def test_a_day_that_has_not_come_is_refused_before_anything_is_read() -> None:
-    for verb in ("train", "apply"):
-        code, out, err = main(verb, "--run-date", "2924-05-01", environment=NAMES)
-        assert (code, out) == (2, "")
-        assert "The run date 2924-05-01 lies in the future: today is 20" in json.loads(err)["message"]
-
-
 QUESTIONS = {
     "--run-id and --run-date may name different runs": ("--run-id", "x", "--run-date", "2024-05-01"),
     "A training makes no rows": ("--run-date", "2024-05-01", "--key", "1", "--action", "training"),
