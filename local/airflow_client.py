@@ -3,6 +3,7 @@
 Does not own the processes of Airflow (airflow.py).
 """
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,8 @@ CALL_SECONDS = 30  # a cold API server took 8 s for its first answers
 WARM_UP_SECONDS = 180
 PAGE_ROWS = 100
 LOCKED_TRIES = 6  # each has waited 5 s for the lock
+CLOSING_SECONDS = 120  # four times what Airflow's scheduler takes for it by itself
+POLL_SECONDS = 0.2
 
 
 class AirflowRefused(Exception):
@@ -99,13 +102,19 @@ class AirflowClient:
     def close_backfill(self, backfill_id: int) -> None:
         """Let another backfill of the DAG begin, now that every run of this one has ended.
 
-        Airflow does so by itself within 30 s, and refuses another one until then.
+        Airflow does so by itself within 30 s, and refuses another one until then. What it answers to the cancellation
+        may not be in its database yet, or never be, where that is locked; so this waits until it is.
         """
+        refused = None
         try:
             self._call("PUT", f"/backfills/{backfill_id}/cancel", {})
-        except AirflowRefused:
-            if self._get(f"/backfills/{backfill_id}")["completed_at"] is None:
-                raise
+        except AirflowRefused as error:
+            refused = error
+        until = time.monotonic() + CLOSING_SECONDS
+        while self._get(f"/backfills/{backfill_id}")["completed_at"] is None:
+            if refused or time.monotonic() > until:
+                raise refused or AirflowRefused(f"Backfill {backfill_id} is not completed after {CLOSING_SECONDS} s")
+            time.sleep(POLL_SECONDS)
 
     def runs_between(self, dag_id: str, first: datetime, last: datetime) -> list[dict[str, Any]]:
         """The DAG runs whose logical date lies in a time, oldest first; of each logical date there is one at most."""
