@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -81,8 +81,9 @@ class Trial:
             text = f"The {action} wrote '{path}', beside its code; in the image nobody may write there."
             raise BadData(text, "Write to output_path only.")
         with model_process.quoting(words):
-            model_process.metrics(output)
+            metrics = model_process.metrics(output)
             if action == "training":
+                self._check_metrics(metrics)
                 return self._kept(output, folder)
         return output
 
@@ -108,14 +109,16 @@ class Trial:
         for name, path in versions.files_of(output).items():
             (kept / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, kept / name)
-        said = model_process.metrics(output)
+        shutil.rmtree(folder)
+        return kept
+
+    def _check_metrics(self, said: Mapping[str, Any]) -> None:
+        """See that a training says what the promotion's gate asks for."""
         for metric in self.model.gates.promotion.metrics:
             if not promotion_gate.is_number(said.get(metric)):
                 text = f"The training's metrics.json says '{said.get(metric)}' for '{metric}', and not a number"
                 to_do = "Make the training write it, or remove it from gates.promotion.metrics in model.yaml."
                 raise BadData(f"{text}; it has {sorted(said)}.", to_do)
-        shutil.rmtree(folder)
-        return kept
 
     def _sources(self) -> set[Path]:
         found = (path for path in (self.model.folder / self.model.source).rglob("*") if path.is_file())

@@ -55,8 +55,10 @@ def test_a_backfill_is_closed_when_airflow_has_written_it_down() -> None:
 
 
 def test_a_backfill_that_airflow_has_closed_itself_is_closed() -> None:
-    with answering(iter(["2026-11-23T13:42:00Z"]), cancellation=409) as client:
+    answers = iter(["2026-11-23T13:42:00Z"])
+    with answering(answers, cancellation=409) as client:
         client.close_backfill(1)
+    assert list(answers) == [], "it was asked"
 
 
 def test_a_backfill_that_cannot_be_closed_is_told_in_airflows_words() -> None:
